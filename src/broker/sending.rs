@@ -1,6 +1,6 @@
 //! Secrets for requests that the proxy sends: the caller does not see them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use url::Url;
 
 use super::caller::Caller;
+use super::credentials::list::{CHUNK, id_of};
 use super::credentials::{CredentialBase, NoBaseUrl};
 use super::error::Error;
 use super::parts::Broker;
@@ -72,6 +73,15 @@ pub struct BoundCredential {
     pub base_path: String,
 }
 
+/// The hosts to which a caller can send requests.
+#[derive(Debug, Default)]
+pub struct SendableHosts {
+    /// The ids of the credentials for each host or pattern of hosts.
+    pub hosts: BTreeMap<String, BTreeSet<CredentialId>>,
+    /// The provider of each credential.
+    pub providers: BTreeMap<CredentialId, ProviderName>,
+}
+
 impl Broker {
     /// Returns the metadata of a credential that the caller may use.
     pub fn credential_to_send(&self, caller: &Caller, id: &CredentialId) -> Result<CredentialMetadata, Error> {
@@ -84,32 +94,38 @@ impl Broker {
         self.0.egress.set_own_listeners(addresses);
     }
 
-    /// Returns the credentials of the caller that are bound to this destination, whatever their
-    /// state is.
-    pub fn credentials_for(&self, caller: &Caller, destination: &Destination) -> Result<Vec<BoundCredential>, Error> {
-        let mut bound = Vec::new();
-        for summary in self.credentials_to_send(caller)? {
-            let is_listed = self
-                .entry(summary.provider.as_str())
-                .is_some_and(|entry| entry.hosts.iter().any(|host| destination.fits(&host.host)));
-            // One whose tokens do not open is not bound by them.
-            let base_path = match self.base_to_send(&summary) {
-                Ok(Ok(CredentialBase::Hosts(pattern))) if destination.fits(&pattern) => String::new(),
-                Ok(Ok(CredentialBase::Url(url))) if Destination::of_url(&url).as_ref() == Some(destination) => {
-                    url.path().trim_end_matches('/').to_owned()
-                }
-                _ if is_listed => String::new(),
-                _ => continue,
-            };
-            bound.push(BoundCredential { id: summary.id, base_path });
-        }
-        Ok(bound)
+    /// Returns the credentials of the caller that are bound to each of these destinations, whatever
+    /// their state is.
+    pub async fn credentials_for<const N: usize>(
+        &self,
+        caller: &Caller,
+        destinations: [&Destination; N],
+    ) -> Result<[Vec<BoundCredential>; N], Error> {
+        let all = self.credentials_to_send(caller).await?;
+        Ok(destinations.map(|destination| all.iter().filter_map(|one| self.bound_to(one, destination)).collect()))
     }
 
-    /// Returns the hosts to which the caller can send requests, with the credentials for each.
-    pub fn destinations(&self, caller: &Caller) -> Result<BTreeMap<String, Vec<CredentialId>>, Error> {
-        let mut found: BTreeMap<String, Vec<CredentialId>> = BTreeMap::new();
-        for summary in self.credentials_to_send(caller)? {
+    /// Returns the credential with the base path of its requests, if it is bound to the destination.
+    fn bound_to(&self, summary: &CredentialMetadata, destination: &Destination) -> Option<BoundCredential> {
+        let entry = self.entry(summary.provider.as_str());
+        let is_listed = entry.is_some_and(|entry| entry.hosts.iter().any(|host| destination.fits(&host.host)));
+        // One whose tokens do not open is not bound by them.
+        let base_path = match self.base_to_send(summary) {
+            Ok(Ok(CredentialBase::Hosts(pattern))) if destination.fits(&pattern) => String::new(),
+            Ok(Ok(CredentialBase::Url(url))) if Destination::of_url(&url).as_ref() == Some(destination) => {
+                url.path().trim_end_matches('/').to_owned()
+            }
+            _ if is_listed => String::new(),
+            _ => return None,
+        };
+        Some(BoundCredential { id: summary.id, base_path })
+    }
+
+    /// Returns the hosts to which the caller can send requests, and the providers of the credentials
+    /// for them.
+    pub async fn destinations(&self, caller: &Caller) -> Result<SendableHosts, Error> {
+        let mut found = SendableHosts::default();
+        for summary in self.credentials_to_send(caller).await? {
             let base = match self.base_to_send(&summary) {
                 Ok(Ok(CredentialBase::Hosts(pattern))) => Some(pattern.to_string()),
                 Ok(Ok(CredentialBase::Url(url))) => Destination::of_url(&url).map(|own| own.to_string()),
@@ -117,26 +133,30 @@ impl Broker {
             };
             let listed = self.entry(summary.provider.as_str()).into_iter().flat_map(|entry| &entry.hosts);
             for host in base.into_iter().chain(listed.map(|host| host.host.to_string())) {
-                let credentials = found.entry(host).or_default();
-                if !credentials.contains(&summary.id) {
-                    credentials.push(summary.id);
-                }
+                found.hosts.entry(host).or_default().insert(summary.id);
             }
+            found.providers.insert(summary.id, summary.provider);
         }
         Ok(found)
     }
 
-    /// Returns the provider of each credential that the caller may use.
-    pub fn providers_to_send(&self, caller: &Caller) -> Result<BTreeMap<CredentialId, ProviderName>, Error> {
-        let found = self.credentials_to_send(caller)?.into_iter();
-        Ok(found.map(|summary| (summary.id, summary.provider)).collect())
-    }
-
-    /// Returns all credentials that the caller may use. One that is damaged is left out.
-    fn credentials_to_send(&self, caller: &Caller) -> Result<Vec<CredentialMetadata>, Error> {
-        let credentials = self.0.vault.credentials();
-        let found = credentials.list_each(&caller.user, &caller.limits, None, CredentialPage::default())?;
-        Ok(found.into_iter().filter_map(Result::ok).collect())
+    /// Returns all credentials that the caller may use, as a long list is read: one at a time for each
+    /// user, in chunks. One that is damaged is left out.
+    async fn credentials_to_send(&self, caller: &Caller) -> Result<Vec<CredentialMetadata>, Error> {
+        let _turn = self.0.long_lists.take(caller.user.clone()).await.ok_or(Error::TooManyLists)?;
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = CredentialPage { limit: Some(CHUNK), after };
+            let rows = self.0.vault.credentials().list_each(&caller.user, &caller.limits, None, page)?;
+            let read = rows.len();
+            after = rows.last().and_then(id_of);
+            found.extend(rows.into_iter().filter_map(Result::ok));
+            if read < CHUNK as usize || after.is_none() {
+                return Ok(found);
+            }
+            // Other requests of this thread go on between the chunks.
+            tokio::task::yield_now().await;
+        }
     }
 
     /// Returns the catalogue's entry of a provider.

@@ -173,6 +173,9 @@ pub struct LimitSettings {
     /// Requests of one API key that wait at one time.
     #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000>")]
     pub waiting_per_key: usize,
+    /// Requests of one API key that are sent to providers at one time.
+    #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000>")]
+    pub proxied_per_key: usize,
     /// Secrets that one API key may read at once for one user.
     #[serde(deserialize_with = "fields::number::<_, 1, 1_000_000_000>")]
     pub secrets_burst: usize,

@@ -89,6 +89,8 @@ pub const SETTINGS: &[Setting] = &[
         "Number of requests that may wait for the disk or for a provider at once. A request beyond it gets 503."),
     setting_of("limits.waiting_per_key", Takes::Number, Some(r"256"),
         "Number of those requests that may present the same API key. A request beyond it gets 429."),
+    setting_of("limits.proxied_per_key", Takes::Number, Some(r"256"),
+        "Number of requests that one API key may have under way through the proxy. A request beyond it gets 429."),
     setting_of("limits.secrets_burst", Takes::Number, Some(r"1000"),
         "Number of secrets that one API key may read at once for one user. A request beyond it gets 429."),
     setting_of("limits.secrets_per_second", Takes::Number, Some(r"100"),

@@ -13,10 +13,10 @@ use super::denial_audit::DenialAudit;
 use super::limits::Limits;
 use super::load_shed::LoadShed;
 use super::secret_rate::SecretRate;
-use crate::broker::Broker;
+use crate::broker::{Broker, Caller};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::proxy::Proxy;
+use crate::proxy::{CallerShare, Proxy, Reservation};
 use crate::random::Random;
 
 /// Settings of the HTTP server.
@@ -53,6 +53,7 @@ impl From<&Config> for Settings {
             // One provider that hangs leaves a quarter to others.
             waiting_per_provider: (limits.waiting - limits.waiting / 4).max(1),
             waiting_per_key: limits.waiting_per_key,
+            proxied_per_key: limits.proxied_per_key,
             secrets_burst: rate(limits.secrets_burst),
             secrets_per_second: rate(limits.secrets_per_second),
             secrets_per_second_in_all: rate(limits.secrets_per_second_in_all),
@@ -102,7 +103,7 @@ impl App {
         let secret_rate = SecretRate::new(&settings.limits, clock);
         let load_shed = LoadShed::new(&settings.limits);
         let body_budget = BodyBudget::new(&settings.limits);
-        let proxy = Proxy::new(broker.clone(), &broker.config().proxy);
+        let proxy = Proxy::new(broker.clone(), &broker.config().proxy, settings.limits.proxied_per_key);
         Self(Arc::new(AppState {
             broker,
             settings,
@@ -115,6 +116,17 @@ impl App {
             proxy,
             openapi: OnceLock::new(),
         }))
+    }
+
+    /// Returns the part of the server that this caller may take with requests to providers.
+    pub(crate) fn share_of(&self, caller: &Caller) -> CallerShare {
+        let (app, name) = (self.clone(), caller.share_name());
+        let key = name.clone();
+        let reserve = move |bytes| {
+            let held = app.body_budget.take(key.clone(), bytes)?;
+            Some(Box::new(held) as Reservation)
+        };
+        CallerShare { name, reserve: Arc::new(reserve) }
     }
 
     /// Returns the description of the API, written on first use.

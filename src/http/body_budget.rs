@@ -63,6 +63,13 @@ impl BodyBudget {
         BodyShare { budget: self, key, bytes: 0, held: Vec::new() }
     }
 
+    /// Reserves memory for a body that this API key sends to a provider; `None` if too much is taken.
+    pub(crate) fn take(&self, key: String, bytes: usize) -> Option<impl Send + Sync + 'static> {
+        let mut share = self.share(key);
+        share.reserve(bytes).ok()?;
+        Some(share.held)
+    }
+
     /// Reserves the length of a list that this API key gets, if it is large. The bytes are returned
     /// when the list is dropped, so that clients who do not read cost no more than the budget.
     ///

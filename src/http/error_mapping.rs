@@ -25,6 +25,9 @@ impl From<ProxyError> for Problem {
                 return Self::new(&problem::APPROVAL_DENIED, error.to_string()).with("approval_id", id.to_string());
             }
             ProxyError::Rate(_, wait) => return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(wait),
+            ProxyError::TooMany | ProxyError::NoMemory => {
+                return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(A_SECOND);
+            }
             ProxyError::Path(_) | ProxyError::Destination(_) | ProxyError::Spelling | ProxyError::HostNeeded(_) => {
                 &problem::PATH_NOT_CANONICAL
             }
@@ -44,8 +47,14 @@ impl From<ProxyError> for Problem {
             ProxyError::Egress(failed) if failed.timed_out() => &problem::PROVIDER_TIMEOUT,
             ProxyError::Egress(_) => &problem::PROVIDER_UNAVAILABLE,
         };
-        let cause = error.to_string();
-        Self::new(kind, cause.clone()).log_cause(cause)
+        // The log has nothing of the caller's text, such as a host.
+        let is_callers = matches!(
+            error,
+            ProxyError::NotBound(_) | ProxyError::Destination(_) | ProxyError::Method(_) | ProxyError::HostNeeded(_)
+        );
+        let detail = error.to_string();
+        let problem = Self::new(kind, detail.clone());
+        if is_callers { problem } else { problem.log_cause(detail) }
     }
 }
 

@@ -47,6 +47,8 @@ pub struct Limits {
     pub waiting_per_provider: usize,
     /// Requests at one time that wait and present the same API key (429 beyond).
     pub waiting_per_key: usize,
+    /// Requests at one time that an API key may send to providers (429 beyond).
+    pub proxied_per_key: usize,
     /// Answers with a secret that an API key may get at once for one user (429 beyond).
     pub secrets_burst: u32,
     /// Answers with a secret a second of one API key for one user.
@@ -95,6 +97,7 @@ impl Default for Limits {
             waiting: 1024,
             waiting_per_provider: 768,
             waiting_per_key: 256,
+            proxied_per_key: 256,
             secrets_burst: 1000,
             secrets_per_second: 100,
             secrets_per_second_in_all: 1000,

@@ -197,8 +197,9 @@ impl CallerTools<'_> {
         let ToolRequest { credential, authority, method, target, headers, body, .. } = request;
         let body = Full::new(body).map_err(|never| -> BoxError { match never {} }).boxed_unsync();
         let caller = self.caller.clone();
-        let (scheme, upgrade) = (None, None);
-        let request = ProxyRequest { caller, credential, authority, scheme, method, target, headers, body, upgrade };
+        let (scheme, upgrade, share) = (None, None, self.app.share_of(&caller));
+        let request =
+            ProxyRequest { caller, share, credential, authority, scheme, method, target, headers, body, upgrade };
         match Box::pin(self.proxy.send(request)).await {
             Ok(response) => self.read(response).await,
             Err(refusal) => {

@@ -103,6 +103,7 @@ async fn carry_out(
         let credential = place.credential.parse();
         Ok(ProxyRequest {
             caller: caller.clone(),
+            share: app.share_of(caller),
             credential: credential
                 .map_err(|_| Problem::new(&problem::CREDENTIAL_NOT_FOUND, "Credentials not found"))?,
             authority: place.authority,
@@ -132,10 +133,10 @@ async fn describe(
     let (media_type, body) = if head.path == DESCRIPTIONS[0] {
         ("application/x-pem-file", app.broker.proxy_ca().await?.pem())
     } else {
-        let hosts = app.broker.destinations(&caller)?.into_iter();
+        let found = app.broker.destinations(&caller).await?;
+        let hosts = found.hosts.into_iter();
         let hosts: Vec<_> = hosts.map(|(host, ids)| json!({"host": host, "credentials": ids})).collect();
-        let providers = app.broker.providers_to_send(&caller)?;
-        ("application/json", json!({ "destinations": hosts, "providers": providers }).to_string())
+        ("application/json", json!({ "destinations": hosts, "providers": found.providers }).to_string())
     };
     let mut response = http::Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
@@ -224,12 +225,22 @@ impl Place {
     }
 }
 
-/// Takes our API key out of the headers, where it is not in `X-API-Key` or a bearer: SDKs of a
-/// provider can set only that provider's own header. Everything else in the headers stays.
+/// Takes our API key out of the headers: the first of `X-API-Key`, `Authorization` and all others,
+/// because SDKs of a provider can set only that provider's own header. Whatever other header holds
+/// one is removed too: the provider must not get it.
 fn take_key(headers: &mut HeaderMap) -> Option<HeaderValue> {
-    let found = headers.iter().find_map(|(name, value)| Some((name.clone(), key_in(value)?)));
-    let (name, key): (HeaderName, HeaderValue) = found?;
-    headers.remove(name);
+    let mut found: Vec<(HeaderName, HeaderValue)> =
+        headers.iter().filter_map(|(name, value)| Some((name.clone(), key_in(value)?))).collect();
+    let rank = |name: &HeaderName| match name.as_str() {
+        "x-api-key" => 0,
+        "authorization" => 1,
+        _ => 2,
+    };
+    found.sort_by_key(|(name, _)| rank(name));
+    for (name, _) in &found {
+        headers.remove(name);
+    }
+    let (_, key) = found.into_iter().next()?;
     headers.remove("x-api-key");
     Some(key)
 }

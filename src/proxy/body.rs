@@ -13,7 +13,10 @@ use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::Sleep;
 
 use super::mask::{MaskStream, MaskedForms};
+use super::refusal::ProxyError;
+use super::share::{Reservation, Reserve};
 use crate::egress::BoxError;
+use crate::permits::KeyedPermit;
 
 /// A streamed body.
 pub type StreamedBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -78,17 +81,39 @@ impl Body for NotedBody {
     }
 }
 
-/// Reads a body of at most `most` bytes; `None` if it is longer. Trailers are dropped.
-pub(super) async fn hold(mut body: StreamedBody, most: usize) -> Result<Option<Bytes>, BoxError> {
-    let mut held = Vec::new();
+/// A body in memory, with its reservation.
+struct Held {
+    bytes: Vec<u8>,
+    _reservation: Reservation,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// Reads a body of at most `most` bytes, for which memory is reserved first; `None` if it is longer.
+/// Trailers are dropped.
+pub(super) async fn hold(mut body: StreamedBody, most: usize, reserve: &Reserve) -> Result<Option<Bytes>, ProxyError> {
+    let announced = body.size_hint().exact().and_then(|length| usize::try_from(length).ok());
+    if announced == Some(0) {
+        return Ok(Some(Bytes::new()));
+    }
+    let wanted = announced.unwrap_or(most);
+    if wanted > most {
+        return Ok(None);
+    }
+    let reservation = reserve(wanted).ok_or(ProxyError::NoMemory)?;
+    let mut bytes = Vec::new();
     while let Some(frame) = body.frame().await {
-        let Ok(data) = frame?.into_data() else { continue };
-        if held.len() + data.len() > most {
+        let Ok(data) = frame.map_err(|_| ProxyError::Body)?.into_data() else { continue };
+        if bytes.len() + data.len() > most {
             return Ok(None);
         }
-        held.extend_from_slice(&data);
+        bytes.extend_from_slice(&data);
     }
-    Ok(Some(held.into()))
+    Ok(Some(Bytes::from_owner(Held { bytes, _reservation: reservation })))
 }
 
 /// A response body that may pause only for some time, and whose secrets are masked.
@@ -102,14 +127,19 @@ pub(super) struct FilteredBody<B> {
     /// Trailers that wait for the last masked bytes.
     trailers: Option<http::HeaderMap>,
     ended: bool,
+    /// Place of the request among those of its caller.
+    _place: RequestPlace,
 }
+
+/// Place of a request among those of its caller that are under way.
+pub(super) type RequestPlace = KeyedPermit<String>;
 
 impl<B> FilteredBody<B> {
     /// `is_text` is true if the data are masked too, and not only the trailers.
-    pub(super) fn new(body: B, idle: Duration, forms: Arc<MaskedForms>, is_text: bool) -> Self {
+    pub(super) fn new(body: B, idle: Duration, forms: Arc<MaskedForms>, is_text: bool, place: RequestPlace) -> Self {
         let masked = (is_text && !forms.is_empty()).then(|| MaskStream::new(Arc::clone(&forms)));
         let sleep = Box::pin(tokio::time::sleep(idle));
-        Self { body, idle, sleep, forms, masked, trailers: None, ended: false }
+        Self { body, idle, sleep, forms, masked, trailers: None, ended: false, _place: place }
     }
 }
 

@@ -14,6 +14,7 @@ mod method;
 mod pipeline;
 mod refusal;
 mod response;
+mod share;
 mod strip;
 mod websocket;
 
@@ -24,4 +25,5 @@ pub use mask::{MaskStream, MaskedForms};
 pub use method::{is_refused_method, method_override};
 pub use pipeline::{Proxy, ProxyRequest};
 pub use refusal::{ProxyError, RefusedRequest, RefusedSend};
+pub use share::{CallerShare, Reservation, Reserve};
 pub use strip::{AuthSlots, strip_path};

@@ -25,6 +25,7 @@ use super::mask::MaskedForms;
 use super::method::{is_refused_method, method_override};
 use super::refusal::{ProxyError, RefusedRequest, RefusedSend};
 use super::response::{filtered, is_scope_error};
+use super::share::{CallerShare, Reserve};
 use super::strip::{AuthSlots, strip_headers};
 use super::websocket;
 use crate::broker::{Actor, ApprovalState, Broker, Caller, Error, SecretToSend};
@@ -32,6 +33,7 @@ use crate::catalog::Entry;
 use crate::config::ProxySettings;
 use crate::egress::{Egress, EgressError};
 use crate::id::{CredentialId, GrantId};
+use crate::permits::KeyedSemaphore;
 use crate::policy::{
     ApprovalFacts, Explanation, KeyRules, MAX_APPROVAL_BODY, PolicyDecision, RequestFacts, RequestTarget, Scheme,
 };
@@ -53,12 +55,16 @@ struct State {
     idle: Duration,
     /// Rates of grants.
     rates: GrantRates,
+    /// Requests under way, by caller.
+    running: Arc<KeyedSemaphore<String>>,
 }
 
 /// A request for the pipeline, without the caller's authentication at Strongroom.
 pub struct ProxyRequest {
     /// The authenticated caller.
     pub caller: Caller,
+    /// Its part of the server.
+    pub share: CallerShare,
     /// The credential to send it with.
     pub credential: CredentialId,
     /// The authority at which the caller wants to send it; `None`: that of the base URL.
@@ -92,9 +98,16 @@ struct Admitted<'e> {
 
 impl Proxy {
     /// Creates the data path of a broker.
-    pub fn new(broker: Broker, settings: &ProxySettings) -> Self {
+    pub fn new(broker: Broker, settings: &ProxySettings, requests_per_key: usize) -> Self {
         let rates = GrantRates::new(broker.clock());
-        Self(Arc::new(State { broker, first_byte: settings.first_byte_timeout, idle: settings.idle_timeout, rates }))
+        let running = KeyedSemaphore::new(requests_per_key);
+        Self(Arc::new(State {
+            broker,
+            first_byte: settings.first_byte_timeout,
+            idle: settings.idle_timeout,
+            rates,
+            running,
+        }))
     }
 
     /// Sends a request with a credential, and returns the response of the provider.
@@ -125,8 +138,9 @@ impl Proxy {
         asked: ProxyRequest,
         facts: &mut Option<ProxiedRequest>,
     ) -> Result<Response<StreamedBody>, ProxyError> {
-        let ProxyRequest { caller, authority, scheme, method, target, headers, body, upgrade, .. } = asked;
+        let ProxyRequest { caller, share, authority, scheme, method, target, headers, body, upgrade, .. } = asked;
         let broker = &self.0.broker;
+        let place = self.0.running.try_acquire(share.name.clone()).ok_or(ProxyError::TooMany)?;
         if is_refused_method(&method) {
             return Err(ProxyError::Method(method.to_string()));
         }
@@ -165,19 +179,19 @@ impl Proxy {
         let admitted = Admitted { egress, entry, slots, bound, target, method, headers, can_upgrade };
         let body = match &decision {
             PolicyDecision::NeedsApproval { rule, .. } => {
-                self.approved(&caller, summary, &admitted, rule.id, body).await?
+                self.approved(&caller, summary, &admitted, rule.id, (body, &share.reserve)).await?
             }
             _ => body,
         };
-        let (response, forms) = self.exchange(&caller, summary, &admitted, body, known).await?;
+        let (response, forms) = self.exchange(&caller, summary, &admitted, (body, &share.reserve), known).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
-            return Ok(filtered(response, forms, self.0.idle));
+            return Ok(filtered(response, forms, self.0.idle, place));
         }
         let Some(upgrade) = upgrade.filter(|_| websocket::is_accepted(&admitted.headers, response.headers())) else {
             return Err(EgressError::Garbled.into());
         };
         let (broker, id) = (broker.clone(), summary.id);
-        Ok(websocket::join(upgrade, response, &forms, move || broker.may_go_on(&caller, &id)))
+        Ok(websocket::join(upgrade, response, &forms, place, move || broker.may_go_on(&caller, &id)))
     }
 
     /// Refuses what no grant allows, and counts the request against the rates of its grants.
@@ -204,12 +218,12 @@ impl Proxy {
         summary: &CredentialMetadata,
         admitted: &Admitted<'_>,
         grant: GrantId,
-        body: StreamedBody,
+        (body, reserve): (StreamedBody, &Reserve),
     ) -> Result<StreamedBody, ProxyError> {
         let Actor::ApiKey(key) = caller.who.actor else {
             return Err(ProxyError::Denied("only an API key can ask for an approval".to_owned()));
         };
-        let whole = hold(body, MAX_APPROVAL_BODY).await.map_err(|_| ProxyError::Body)?;
+        let whole = hold(body, MAX_APPROVAL_BODY, reserve).await?;
         let whole = whole.ok_or(ProxyError::Broker(Error::ApprovalBodyTooLarge))?;
         let Admitted { slots, bound, target, method, headers, .. } = admitted;
         let mut headers = headers.clone();
@@ -230,7 +244,7 @@ impl Proxy {
         caller: &Caller,
         summary: &CredentialMetadata,
         admitted: &Admitted<'_>,
-        body: StreamedBody,
+        (body, reserve): (StreamedBody, &Reserve),
         facts: ProxiedRequest,
     ) -> Result<(Response<Incoming>, Arc<MaskedForms>), ProxyError> {
         let broker = &self.0.broker;
@@ -238,7 +252,7 @@ impl Proxy {
         let is_short = body.size_hint().upper().is_some_and(|most| most <= MAX_REPLAYED as u64);
         let needs_body = injection(admitted, &secret)?.needs_body();
         let (held, mut streamed) = if is_short || needs_body {
-            let held = hold(body, MAX_WITH_SECRET).await.map_err(|_| ProxyError::Body)?;
+            let held = hold(body, MAX_WITH_SECRET, reserve).await?;
             (Some(held.ok_or(ProxyError::BodyTooLarge)?), None)
         } else {
             (None, Some(body))

@@ -61,6 +61,12 @@ pub enum ProxyError {
     /// The body must be held to set the secret in it, and is too large.
     #[error("this provider takes its secret in the body, which may have 1 MiB at most")]
     BodyTooLarge,
+    /// Too many requests of the API key are under way.
+    #[error("too many requests of this API key are under way (limits.proxied_per_key); try again later")]
+    TooMany,
+    /// The bodies that are held have no room for another one.
+    #[error("the bodies of this API key, or of all of them, are too large together; try again later")]
+    NoMemory,
     /// The body of the caller ended early.
     #[error("the body of the request ended early")]
     Body,

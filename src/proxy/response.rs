@@ -11,7 +11,7 @@ use http::{HeaderMap, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
-use super::body::{FilteredBody, StreamedBody};
+use super::body::{FilteredBody, RequestPlace, StreamedBody};
 use super::mask::MaskedForms;
 
 /// Removes what the caller must not see, and masks the secret. The body may pause for `idle`.
@@ -19,6 +19,7 @@ pub(super) fn filtered(
     response: Response<Incoming>,
     forms: Arc<MaskedForms>,
     idle: Duration,
+    place: RequestPlace,
 ) -> Response<StreamedBody> {
     let (mut head, body) = response.into_parts();
     remove_connection_headers(&mut head.headers);
@@ -28,7 +29,7 @@ pub(super) fn filtered(
     head.headers.remove(ALT_SVC);
     forms.mask_headers(&mut head.headers);
     let is_text = is_uncompressed_text(&head.headers);
-    let body = FilteredBody::new(body, idle, forms, is_text).boxed_unsync();
+    let body = FilteredBody::new(body, idle, forms, is_text, place).boxed_unsync();
     head.extensions = http::Extensions::new();
     Response::from_parts(head, body)
 }

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
-use super::body::StreamedBody;
+use super::body::{RequestPlace, StreamedBody};
 use super::mask::MaskedForms;
 
 /// Time between two checks of the API key and the credential.
@@ -42,6 +42,7 @@ pub(super) fn join(
     caller: OnUpgrade,
     mut response: Response<Incoming>,
     forms: &MaskedForms,
+    place: RequestPlace,
     is_allowed: impl Fn() -> bool + Send + Sync + 'static,
 ) -> Response<StreamedBody> {
     let origin = hyper::upgrade::on(&mut response);
@@ -50,6 +51,7 @@ pub(super) fn join(
     head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     head.extensions = http::Extensions::new();
     tokio::spawn(async move {
+        let _place = place;
         let Ok((caller, origin)) = tokio::try_join!(caller, origin) else { return };
         let (mut caller, mut origin) = (TokioIo::new(caller), TokioIo::new(origin));
         let until_refused = async {

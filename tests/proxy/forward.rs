@@ -149,7 +149,7 @@ async fn unbound_hosts_are_refused() {
     let named = format!("{key}Strongroom-Credential: {}\r\n", scene.id);
     is_problem(&raw.ask(absolute(&format!("{}/v1/", other.base), &named)).await, 403, "destination-not-allowed");
     assert!(origin.received().is_empty() && other.received().is_empty());
-    assert_eq!(audited(&scene.server, "proxy.refuse").len(), 1);
+    assert_eq!(audited(&scene.server, "proxy.refuse").len(), 7, "each with its host");
     // Other permissions open nothing.
     let user = scene.server.key_with(&[Permission::UseIntegrations]).await;
     for request in [connect(host(&origin), &basic(&user)), absolute(&format!("{}/v1/", origin.base), &basic(&user))] {

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
+use strongroom::http::Limits;
 use strongroom::permission::Permission;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
@@ -73,12 +74,17 @@ impl Origin {
 
     /// A server with the provider `acme`, whose API is this origin. `section` is its `[api_key]`.
     pub async fn server(&self, section: &str) -> Server {
+        self.server_within(section, Limits::default()).await
+    }
+
+    /// The same with other limits.
+    pub async fn server_within(&self, section: &str, limits: Limits) -> Server {
         let config = format!(
             "[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.acme]\ndisplay_name = \"Acme\"\n\
              [providers.acme.api_key]\nbase_url = \"{}/v1\"\n{section}\n",
             self.base
         );
-        Server::with(Setup { config, ..Setup::default() }).await
+        Server::with(Setup { config, ..Setup::limits(limits) }).await
     }
 }
 

@@ -48,6 +48,15 @@ async fn key_is_taken_from_where_sdks_put_it() {
 }
 
 #[tokio::test]
+async fn no_other_header_carries_a_key_to_the_origin() {
+    let origin = Origin::fine().await;
+    let scene = Scene::new(&origin, BEARER).await;
+    let ask = scene.ask(Method::GET, "/").header("X-Other", "srk_wrong").header("X-API-Key", &scene.agent);
+    ask.header("Authorization", "Bearer srk_wrong").send().await.is(200);
+    assert!(!origin.only().contains("srk_"), "{}", origin.only());
+}
+
+#[tokio::test]
 async fn callers_own_authentication_never_arrives() {
     let origin = Origin::fine().await;
     let scene = Scene::new(&origin, BEARER).await;

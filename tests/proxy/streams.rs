@@ -3,6 +3,8 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use strongroom::http::Limits;
+
 use crate::origin::{BEARER, Origin, SECRET, Scene};
 
 /// An origin that is spoken to in bytes, and a scene in which it is the API.
@@ -135,6 +137,47 @@ async fn answer_of_no_websocket_is_refused() {
     origin.write_all(accepted("c29tZXRoaW5nIGVsc2U=").as_bytes()).await.unwrap();
     let answer = until(&mut caller, "\r\n\r\n").await;
     assert!(answer.starts_with("HTTP/1.1 502 "), "{answer}");
+}
+
+#[tokio::test]
+async fn requests_of_one_key_under_way_are_limited() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = Origin::at(format!("http://{}", listener.local_addr().unwrap()));
+    let limits = Limits { proxied_per_key: 1, ..Limits::default() };
+    let scene = Scene::on(origin.server_within(BEARER, limits).await, SECRET).await;
+    let mut caller = TcpStream::connect(scene.server.address).await.unwrap();
+    caller.write_all(head(&scene, "GET", "").as_bytes()).await.unwrap();
+    let (mut first, _) = listener.accept().await.unwrap();
+    until(&mut first, "\r\n\r\n").await;
+    first
+        .write_all(b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nConnection: close\r\nContent-Length: 2\r\n\r\na")
+        .await
+        .unwrap();
+    until(&mut caller, "\r\n\r\na").await;
+    let refused = scene.get("/x").await.is(429);
+    assert!(refused.header("Retry-After").is_some(), "the body of the first is not sent yet");
+    first.write_all(b"b").await.unwrap();
+    until(&mut caller, "b").await;
+    let mut next = TcpStream::connect(scene.server.address).await.unwrap();
+    next.write_all(head(&scene, "GET", "").as_bytes()).await.unwrap();
+    let (mut second, _) = listener.accept().await.unwrap();
+    until(&mut second, "\r\n\r\n").await;
+}
+
+#[tokio::test]
+async fn held_bodies_take_memory_of_their_key() {
+    let origin = Origin::fine().await;
+    let limits = Limits { body_memory_per_key: 100_000, ..Limits::default() };
+    let server = origin.server_within("in = \"body\"\nname = \"token\"", limits).await;
+    let scene = Scene::on(server, SECRET).await;
+    let send = async |length: usize| {
+        let body = serde_json::json!({"a": "x".repeat(length)});
+        scene.ask(http::Method::POST, "/x").key(&scene.agent).json(&body).send().await
+    };
+    send(90_000).await.is(200);
+    let refused = send(101_000).await.is(429);
+    assert!(refused.detail().as_str().unwrap().contains("too large together"), "{}", refused.text());
+    assert_eq!(origin.received().len(), 1);
 }
 
 #[tokio::test]

@@ -25,7 +25,7 @@ use super::proxy::{Asking, answer_with, refused_with_row};
 use super::request::context::{Outcome, RequestContext, RequestHead};
 use super::server::request_body::RequestBody;
 use super::server::service::{DirectApi, Shared};
-use crate::broker::{Authenticated, BoundCredential, Caller};
+use crate::broker::{Authenticated, BoundCredential, Caller, ProxiedRequest};
 use crate::permission::Permission;
 use crate::policy::{Destination, DestinationError, Scheme};
 use crate::proxy::{RefusedRequest, StreamedBody};
@@ -67,10 +67,8 @@ impl ForwardServer {
         }
         let (destination, target) = Destination::parse_absolute(&request.uri().to_string()).map_err(unclear)?;
         require_host(&request, &destination)?;
-        let select = |caller: &Caller, selection: Selection| {
-            let bound = self.app.broker.credentials_for(caller, &destination)?;
-            selection.choose(&bound, &destination, &target)
-        };
+        let [bound] = self.bound([&destination], (&head, &authenticated)).await?;
+        let select = |_: &Caller, selection: Selection| selection.choose(&bound, &destination, &target);
         let place = (destination.clone(), target.clone());
         self.send(request, place, (&head, &authenticated), select, outcome).await
     }
@@ -87,13 +85,7 @@ impl ForwardServer {
         // The default port that a client leaves out of `Host` is that of the scheme in the tunnel.
         let plain = destination.clone().with_scheme(Scheme::Http);
         require_host(&request, &destination).or_else(|_| require_host(&request, &plain))?;
-        let [https, http] = match self.admit(&destination, (head, authenticated)) {
-            Ok(bound) => bound,
-            Err(problem) => {
-                let asking = Asking { head, authenticated, pattern: PATTERN };
-                return Err(refused_with_row(&self.app, asking, problem, RefusedRequest::default()).await);
-            }
-        };
+        let [https, http] = self.bound([&destination, &plain], (head, authenticated)).await?;
         let tunnel = Tunnel { destination, presented, https, http, context: head.context, selected: OnceLock::new() };
         let upgrade = hyper::upgrade::on(request);
         let shared = self.shared.clone();
@@ -108,20 +100,31 @@ impl ForwardServer {
         Ok(Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync()))
     }
 
-    /// Returns the credentials for https and for http at a destination; refuses one without any.
-    fn admit(
+    /// Returns the credentials for each of these readings of a destination. One without any is refused,
+    /// which leaves an audit row.
+    async fn bound<const N: usize>(
         &self,
-        destination: &Destination,
+        destinations: [&Destination; N],
         (head, authenticated): (&RequestHead, &Authenticated),
-    ) -> Result<[Vec<BoundCredential>; 2], Problem> {
-        let caller = Caller::authorize(authenticated, Permission::ProxyIntegrations, head)?;
-        let http = destination.clone().with_scheme(Scheme::Http);
-        let broker = &self.app.broker;
-        let bound = [broker.credentials_for(&caller, destination)?, broker.credentials_for(&caller, &http)?];
-        if bound.iter().all(Vec::is_empty) {
-            return Err(selection::not_bound(&destination.authority()));
+    ) -> Result<[Vec<BoundCredential>; N], Problem> {
+        let admit = async {
+            let caller = Caller::authorize(authenticated, Permission::ProxyIntegrations, head)?;
+            let bound = self.app.broker.credentials_for(&caller, destinations).await?;
+            if bound.iter().all(Vec::is_empty) {
+                return Err(selection::not_bound(&destinations[0].authority()));
+            }
+            Ok(bound)
+        };
+        match admit.await {
+            Ok(bound) => Ok(bound),
+            Err(problem) => {
+                let asking = Asking { head, authenticated, pattern: PATTERN };
+                let (method, host) = (head.method.to_string(), destinations[0].authority());
+                let proxied = Some(ProxiedRequest { method, host, path: String::new(), grant: None });
+                let refused = RefusedRequest { proxied, ..RefusedRequest::default() };
+                Err(refused_with_row(&self.app, asking, problem, refused).await)
+            }
         }
-        Ok(bound)
     }
 }
 

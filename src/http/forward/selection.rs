@@ -11,6 +11,9 @@ use crate::policy::Destination;
 /// Header that names a credential.
 const CREDENTIAL_HEADER: &str = "strongroom-credential";
 
+/// Maximum number of credentials that a refusal names.
+const MAX_NAMED: usize = 100;
+
 /// The credential that a request names.
 #[derive(Clone, Copy)]
 pub(super) struct Selection(Option<CredentialId>);
@@ -49,7 +52,7 @@ impl Selection {
         match best.as_slice() {
             [id] => Ok(*id),
             several => {
-                let ids: Vec<String> = several.iter().map(ToString::to_string).collect();
+                let ids: Vec<String> = several.iter().take(MAX_NAMED).map(ToString::to_string).collect();
                 let detail =
                     format!("Several credentials are for {destination}: name one in the header Strongroom-Credential.");
                 Err(Problem::new(&problem::CREDENTIAL_AMBIGUOUS, detail).with("credentials", ids))

@@ -52,6 +52,7 @@ impl ForwardServer {
             self.app.secret_rate.count(&caller.share_name(), &caller.user)?;
             Ok(ProxyRequest {
                 caller: caller.clone(),
+                share: self.app.share_of(caller),
                 credential: select(caller, Selection::of(&parts.headers)?)?,
                 authority: Some(destination.authority()),
                 scheme: Some(destination.scheme()),
