@@ -78,14 +78,10 @@ impl Broker {
         connectable.oauth.keep_values(&mut grant.metadata, values, None);
         let new = self.service_credential(caller, &connectable, (title, request.renewal), (grant, dpop_key));
         let new = NewCredential { exportable, ..new };
-        let access_token = match &new.material {
-            CredentialSecret::OAuth2(tokens) => Some(tokens.access_token.clone()),
-            _ => None,
-        };
         let credentials = self.0.vault.credentials().within(self.quota(caller));
-        let stored = credentials.insert_since(new, begun_at, &caller.who).await;
-        if let (Err(_), Some(access_token)) = (&stored, access_token) {
-            self.give_back(&connectable, &access_token, None).await;
+        let stored = credentials.insert_since(new.clone(), begun_at, &caller.who).await;
+        if stored.is_err() {
+            self.discard_credentials(caller, &connectable.provider.name, vec![new]).await;
         }
         let stored = stored?;
         Ok(CreateResponse::of(&stored))

@@ -89,10 +89,7 @@ impl Broker {
     /// is not an error. Each keeps the values that the provider's URLs need.
     pub(in crate::broker) async fn further(&self, connectable: &Connectable<'_>, first: &mut Grant) -> Vec<Further> {
         let mut found = Vec::new();
-        for (name, mut grant) in std::mem::take(&mut first.further) {
-            let mut metadata = first.metadata.clone();
-            metadata.append(&mut grant.metadata);
-            grant.metadata = metadata;
+        for (name, grant) in first.take_further() {
             let told = grant.identity.clone().unwrap_or_default();
             let asked = self.whose_further(connectable, &grant).await.without_tokens(first.tokens());
             let identity = told.or(asked);

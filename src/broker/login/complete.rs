@@ -140,7 +140,7 @@ impl Broker {
         let identity = match self.whose(&connectable, &grant, Some(state), &mut values).await {
             Ok(identity) => identity,
             Err(error) => {
-                self.discard(caller, &connectable, &pending, grant).await;
+                self.discard(caller, &connectable, &pending, grant, values).await;
                 return Err(error);
             }
         };

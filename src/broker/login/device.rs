@@ -312,27 +312,28 @@ impl Broker {
         mut grant: Grant,
     ) -> Result<CompleteResponse, Error> {
         let name = &connectable.provider.name;
-        match self.0.vault.logins().take(LoginFlow::Device, token.expose(), &caller.user, name, &caller.who).await {
-            Ok(Some(_)) => {}
-            Ok(None) => {
-                for grant in std::iter::once(&grant).chain(grant.further.values()) {
-                    self.give_back(connectable, &grant.access_token, grant.refresh_token.as_ref()).await;
-                }
-                return Err(Error::StateInvalid(StateFault::UserRemoved));
-            }
+        let mut values = pending.inputs.clone();
+        let logins = self.0.vault.logins();
+        let lost = match logins.take(LoginFlow::Device, token.expose(), &caller.user, name, &caller.who).await {
+            Ok(Some(_)) => None,
+            Ok(None) => Some(Error::StateInvalid(StateFault::UserRemoved)),
             // The vault cannot be written now: `keep` below holds the tokens in memory until it
             // can.
-            Err(error) if error.cannot_write() => {}
-            Err(error) => return Err(error.into()),
+            Err(error) if error.cannot_write() => None,
+            Err(error) => Some(error.into()),
+        };
+        if let Some(error) = lost {
+            values.extend(connectable.oauth.token_values(&grant.metadata).unwrap_or_default());
+            self.discard(caller, connectable, &pending, grant, values).await;
+            return Err(error);
         }
         // Only now, because a turn lasts for one request only.
         oauth::complete_grant(&connectable.egress, entry, &connectable.client, &mut grant, &pending.further_scopes)
             .await;
-        let mut values = pending.inputs.clone();
         let identity = match self.whose(connectable, &grant, None, &mut values).await {
             Ok(identity) => identity,
             Err(error) => {
-                self.discard(caller, connectable, &pending, grant).await;
+                self.discard(caller, connectable, &pending, grant, values).await;
                 return Err(error);
             }
         };

@@ -117,30 +117,6 @@ impl Broker {
         })
     }
 
-    /// Revokes the tokens of a login that ended with an error, unless another credential may depend
-    /// on their grant. The queue keeps them until the provider confirms.
-    pub(in crate::broker) async fn discard(
-        &self,
-        caller: &Caller,
-        connectable: &Connectable<'_>,
-        pending: &PendingAuthorization,
-        mut grant: Grant,
-    ) {
-        let further: Vec<_> = std::mem::take(&mut grant.further).into_values().collect();
-        let at = (self.0.clock.now(), self.0.random);
-        let unknown = || (String::new(), Account::default());
-        let grants = std::iter::once(grant).chain(further);
-        let tokens = grants.map(|grant| credential_of(pending, connectable, unknown(), grant, at)).collect();
-        let revocation = self.revocation_at(&pending.provider).await;
-        let retry_for = self.0.config.vault.revoke_retry;
-        match self.0.vault.credentials().discard(tokens, revocation, retry_for, &caller.who).await {
-            Ok(queued) => drop(self.revoke_now(queued, &caller.who).await),
-            Err(error) => {
-                tracing::error!(provider = %pending.provider, %error, "cannot queue the revocation of tokens that are not stored; revoke them at the provider");
-            }
-        }
-    }
-
     /// Stores the tokens. If the vault cannot be written now (a full disk), they are held in memory
     /// and stored later: the code is spent, so they cannot be requested again.
     async fn store(&self, login: NewLogin, terms: LoginTerms, caller: &Caller) -> Result<Stored, Error> {
@@ -192,7 +168,7 @@ impl Broker {
 }
 
 /// Builds the credential of one grant.
-fn credential_of(
+pub(super) fn credential_of(
     pending: &PendingAuthorization,
     connectable: &Connectable<'_>,
     (title, identity): (String, Account),

@@ -41,6 +41,17 @@ impl Grant {
     pub fn tokens(&self) -> impl Iterator<Item = &Secret> {
         [Some(&self.access_token), self.refresh_token.as_ref()].into_iter().flatten()
     }
+
+    /// Takes out the further grants. Each gets this one's metadata too, because the values for the
+    /// provider's URLs are there.
+    pub fn take_further(&mut self) -> BTreeMap<String, Self> {
+        let mut further = std::mem::take(&mut self.further);
+        for grant in further.values_mut() {
+            let own = std::mem::replace(&mut grant.metadata, self.metadata.clone());
+            grant.metadata.extend(own);
+        }
+        further
+    }
 }
 
 impl fmt::Debug for Grant {

@@ -254,9 +254,13 @@ async fn foreign_id_token_is_an_error_and_stores_nothing() {
 #[tokio::test]
 async fn tokens_beside_a_bad_id_token_are_revoked() {
     let issuer = Issuer::start().await;
-    let server = issuer.server("").await;
+    let revoke = format!("revoke = {{ url = \"{}/{{leaf}}\" }}", issuer.base());
+    let leaf =
+        "inputs.leaf = { from = \"token\", pattern = \"[a-z]+\", example = \"revoke\" }\ntoken_metadata = [\"leaf\"]";
+    let server = issuer.server(&format!("{revoke}\n{leaf}")).await;
     let answer = json!({
         "access_token": "at", "refresh_token": "rt", "token_type": "bearer", "id_token": "not a token",
+        "leaf": "revoke",
     });
     let revoked = || {
         let asked = issuer.recording.asked("/revoke");

@@ -6,9 +6,11 @@ use std::time::Duration;
 use futures_util::join;
 use http::Method;
 use serde_json::json;
-use strongroom::sandbox::{Conduct, SandboxEndpoint};
+use strongroom::clock::{Clock, UnixTime};
+use strongroom::random::Random;
+use strongroom::sandbox::{Conduct, Sandbox, SandboxEndpoint};
 
-use crate::support::flow::CALLBACK;
+use crate::support::flow::{CALLBACK, acme_like};
 use crate::support::http::{Ask, Reply};
 use crate::support::{Server, Setup, eventually};
 
@@ -125,6 +127,53 @@ async fn client_credentials_of_a_removed_user_are_revoked() {
     let (reply, ()) = join!(create, remove_while_held(&server, "alice", 1, false));
     assert_eq!(reply.is(409).json()["type"], "/problems/user-removed");
     nothing_appeared(&server, "alice", false).await;
+}
+
+/// Tokens that no credential was made from are revoked at a URL that has the caller's value.
+#[tokio::test(flavor = "multi_thread")]
+async fn revocation_url_with_an_input_is_filled() {
+    let clock = Clock::manual(UnixTime(1_800_000_000));
+    let provider = Sandbox::start(clock.clone(), Random).await.unwrap();
+    let acme = acme_like(&provider, provider.base_url(), "").replace("[oauth]", "[oauth]\ndevice = true");
+    let acme = acme.replace("client_id = ", "lend_client = true\nlend_scopes = [\"read\"]\nclient_id = ");
+    let input = "[providers.acme.oauth.inputs.leaf]\npattern = \"[a-z]+\"\nexample = \"revoke\"";
+    let config = format!("{}\n{input}", acme.replace("/revoke\"", "/{leaf}\""));
+    let server = Server::with(Setup { config, ..Setup::default() }).await;
+    let inputs = json!({"leaf": "revoke"});
+    for (device, user) in [(true, "bob"), (false, "carol")] {
+        let key = server.key_of(user).await;
+        let post = async |path: &str, body| -> Reply {
+            server.post(&format!("/v1/integrations/acme/{path}")).key(&key).json(&body).send().await
+        };
+        let begun = post("oauth/device/initiate", json!({"inputs": inputs})).await.is(200).json();
+        let link = begun["verification_uri_complete"].as_str().unwrap();
+        Ask::new(Method::GET, format!("{link}&sandbox_decision=approve&sandbox_user=alice")).send().await.is(200);
+        server.clock.advance(Duration::from_secs(5));
+        clock.advance(Duration::from_secs(5));
+        let asked = provider.requests(SandboxEndpoint::Token);
+        provider.conduct(SandboxEndpoint::Token, Conduct::Held);
+        let request = async {
+            if device {
+                post("oauth/device/poll", json!({"device_token": begun["device_token"]})).await
+            } else {
+                let body = json!({"type": "client_credentials", "title": "t", "scopes": ["read"], "inputs": inputs});
+                post("credentials", body).await
+            }
+        };
+        let remove = async {
+            eventually("a token is asked for", async || provider.requests(SandboxEndpoint::Token) > asked).await;
+            assert!(server.broker.remove_user(&user.parse().unwrap(), |_, _| {}).await.unwrap());
+            provider.conduct(SandboxEndpoint::Revoke, Conduct::Down);
+            provider.conduct(SandboxEndpoint::Token, Conduct::Normal);
+        };
+        let (reply, ()) = join!(request, remove);
+        reply.is(if device { 400 } else { 409 });
+        assert_eq!((provider.live_grants(), server.vault.status().unwrap().revocations), (1, 1), "it is queued");
+        provider.conduct(SandboxEndpoint::Revoke, Conduct::Normal);
+        server.clock.advance(Duration::from_secs(120));
+        assert_eq!(server.broker.retry_revocations().await.unwrap(), 1);
+        assert_eq!(provider.live_grants(), 0);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
