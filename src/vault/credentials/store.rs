@@ -7,6 +7,7 @@ use super::credential_record::{new_records, open_secret, open_summary, rewrite, 
 use super::metadata::{AdditionalToken, CredentialMetadata, CredentialStatus, Exportable, NewCredential};
 use super::quota_check;
 use super::read::Credentials;
+use super::refresh_state::RefreshState;
 use crate::id::{CredentialId, UserId};
 use crate::store::Usage;
 use crate::vault::approvals::store as approvals;
@@ -90,8 +91,8 @@ impl Credentials<'_> {
     /// title stay.
     ///
     /// If the new grant has no refresh token, and belongs to the same account and client, the
-    /// old refresh token stays: some servers issue one only the first time. Otherwise the old
-    /// tokens are queued for revocation, or kept if that could end the new grant. If the replacement is
+    /// old refresh token stays, unless it may be bound to a key: some servers issue one only the
+    /// first time. Otherwise the old tokens are queued for revocation, or kept if that could end the new grant. If the replacement is
     /// rejected, the new tokens are queued, unless a credential depends on their grant.
     pub async fn replace(
         self,
@@ -154,12 +155,18 @@ pub(crate) fn replace(
             && before.account.is_some()
             // Another server must not get this one's refresh token.
             && same_server
+            // The refresh token may be bound to the old login's key (RFC 9449 §5).
+            && old_tokens.dpop_key.is_none()
             && (&before.account, &before.client_id) == (&summary.account, &summary.client_id);
         if tokens.refresh_token.is_none() && same && old_tokens.refresh_token.is_some() {
             tokens.refresh_token = old_tokens.refresh_token;
+            tokens.refresh_expires_at = tokens.refresh_expires_at.or(old_tokens.refresh_expires_at);
+            // Some providers compare it with the login that the refresh token comes from.
+            tokens.redirect_uri = old_tokens.redirect_uri;
             tokens.replaced = old_tokens.replaced;
-            summary.refreshing.possible = Some(tokens.refresh_token.is_some());
-            summary.refreshing.restores = before.refreshing.restores;
+            let restores = before.refreshing.restores;
+            // The background finds the time that fits the new tokens.
+            summary.refreshing = RefreshState { restores, ..RefreshState::after(tokens, Some(txn.now)) };
         } else if !old_tokens.overlaps(tokens) {
             supersede(txn, how, (&before, old_tokens), (&summary, tokens))?;
         } else {

@@ -1,7 +1,10 @@
 //! A refresh, as the vault sees it: intent, end, failure, refusal, and the case that another
 //! caller was faster.
 
+use std::sync::Arc;
+
 use super::*;
+use crate::jose::SigningKey;
 
 pub(super) async fn begin(bench: &Bench, of: &CredentialMetadata) -> RefreshTicket {
     let begun =
@@ -222,6 +225,36 @@ async fn reconnection_keeps_account_and_refresh_token() {
         bench.vault.credentials().replace(told, no_refresh_token(Some("43")), &AuditContext::system()).await.unwrap();
     assert!(matches!(replaced, ReplaceOutcome::Done(summary) if summary.account.as_deref() == Some("43")));
     assert_eq!(texts(&bench.read(&stored).await.unwrap().1)[1], "", "not the other account's");
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn kept_refresh_token_keeps_what_it_is_bound_to() {
+    let bench = Bench::new();
+    let of_login = |uri: &str, refresh_token: Option<&str>, dpop_key: Option<Arc<SigningKey>>| {
+        let CredentialSecret::OAuth2(tokens) = tokens(uri, "x") else { panic!() };
+        let material = CredentialSecret::OAuth2(Tokens {
+            refresh_token: refresh_token.map(Secret::new),
+            refresh_expires_at: refresh_token.map(|_| UnixTime(2_000_000_000)),
+            redirect_uri: Some(uri.to_owned()),
+            dpop_key,
+            ..tokens
+        });
+        NewCredential { account: Some("42".to_owned()), ..new("alice", "github", material) }
+    };
+    let key = || Some(Arc::new(SigningKey::generate()));
+    for (old_key, new_key, is_kept) in [(None, None, true), (None, key(), true), (key(), key(), false)] {
+        let (old, who) = (of_login("old", Some("rt"), old_key), AuditContext::system());
+        let stored = bench.vault.credentials().insert(old, &who).await.unwrap();
+        let summary = bench.replace(&stored, of_login("new", None, new_key)).await.unwrap();
+        let CredentialSecret::OAuth2(tokens) = bench.read(&stored).await.unwrap().1 else { panic!() };
+        assert_eq!(tokens.access_token.expose(), "new");
+        assert_eq!((tokens.refresh_token.is_some(), summary.refreshing.possible), (is_kept, Some(is_kept)));
+        assert_eq!(tokens.redirect_uri.as_deref(), Some(if is_kept { "old" } else { "new" }));
+        let lapses_at = is_kept.then_some(UnixTime(2_000_000_000));
+        assert_eq!((tokens.refresh_expires_at, summary.refreshing.lapses_at), (lapses_at, lapses_at));
+        assert_eq!(summary.refreshing.refresh_at.is_some(), is_kept, "the background refreshes it");
+    }
     bench.assert_manifest_holds();
 }
 
