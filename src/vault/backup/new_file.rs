@@ -54,13 +54,18 @@ impl NewFile {
     pub(crate) fn publish(self) -> Result<u64, BackupError> {
         let Self { file, target, existing, written } = self;
         file.as_file().sync_all().map_err(|source| failed("cannot sync", &target, source))?;
+        // The file stays open, and with that locked, until it has its name.
+        let (_locked, path) = file.into_parts();
         let renamed = match existing {
-            Existing::Keep => file.persist_noclobber(&target),
-            Existing::Replace => file.persist(&target),
+            Existing::Keep => path.persist_noclobber(&target).map_err(|refused| refused.error),
+            // A call of libc, in place of tempfile's system call: the tests of power cuts see it.
+            Existing::Replace => {
+                fs::rename(&path, &target).and_then(|()| path.keep().map_err(io::Error::from)).map(drop)
+            }
         };
-        renamed.map_err(|refused| match refused.error.kind() {
+        renamed.map_err(|error| match error.kind() {
             io::ErrorKind::AlreadyExists => BackupError::AlreadyExists(target.clone()),
-            _ => failed("cannot rename to", &target, refused.error),
+            _ => failed("cannot rename to", &target, error),
         })?;
         let folder = folder_of(&target);
         let synced = File::open(folder).and_then(|folder| folder.sync_all());
