@@ -81,6 +81,7 @@ pub(super) fn holder(
         permissions: permissions(rule, claims),
         limits: Arc::default(),
         actor: Actor::AccessToken(name.clone()),
+        expires_at: claims.time("exp")?.map(UnixTime),
         state: CheckedState::default(),
     })
 }

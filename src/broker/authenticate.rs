@@ -14,6 +14,7 @@ impl Broker {
             permissions: key.permissions,
             limits: key.limits.clone(),
             actor: Actor::ApiKey(key.id),
+            expires_at: None,
             state,
         }))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::error::{Error, NotGranted};
+use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, UserId};
 use crate::permission::Permissions;
 use crate::vault::{Actor, ApiKey, AuditContext, CheckedState, CredentialMetadata, KeyHolder, KeyLimits};
@@ -18,6 +19,8 @@ pub struct Authenticated {
     pub limits: Arc<KeyLimits>,
     /// Identity for the audit log.
     pub actor: Actor,
+    /// End of an access token.
+    pub expires_at: Option<UnixTime>,
     /// State of the vault in which the key was found; unknown for an access token.
     pub(crate) state: CheckedState,
 }
@@ -31,6 +34,8 @@ pub struct Caller {
     pub who: AuditContext,
     /// Providers and credentials that it may use.
     pub limits: Arc<KeyLimits>,
+    /// End of the access token, if it was authenticated by one.
+    pub expires_at: Option<UnixTime>,
     /// State of the vault in which the caller was authenticated.
     pub(crate) state: CheckedState,
 }
@@ -87,7 +92,8 @@ impl Administrator {
 impl Caller {
     /// The local operator, for this user.
     pub fn command_line(user: UserId) -> Self {
-        Self { user, who: AuditContext::command_line(), limits: Arc::default(), state: CheckedState::default() }
+        let (who, limits, state) = (AuditContext::command_line(), Arc::default(), CheckedState::default());
+        Self { user, who, limits, expires_at: None, state }
     }
 
     /// Checks the limits of the API key against the provider of a request, before anything is looked
@@ -106,6 +112,11 @@ impl Caller {
         } else {
             Err(Error::CredentialNotFound)
         }
+    }
+
+    /// Returns true if its access token has expired.
+    pub fn has_ended(&self, now: UnixTime) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
     }
 
     /// Returns the API key of the request. A pending login records the key that started it.

@@ -143,6 +143,11 @@ pub enum Error {
     /// The user has no such credential.
     #[error("Credentials not found")]
     CredentialNotFound,
+    /// The host or the inputs of the credential changed during the request.
+    #[error(
+        "The credential changed during this request and is for another destination now. Nothing was sent there. Send the request again."
+    )]
+    CredentialMoved,
     /// The credential belongs to another provider.
     #[error("Credentials do not match the specified provider")]
     CredentialOfAnotherProvider,

@@ -47,7 +47,7 @@ impl Broker {
     /// a page can have fewer entries than its limit.
     pub fn sendable(&self, caller: &Caller, page: CredentialPage) -> Result<SendablePage, Error> {
         let limit = page.limit.unwrap_or(DEFAULT_LIMIT);
-        let (rules, now) = (self.key_rules(caller)?, self.0.clock.now());
+        let (rules, now) = (self.key_rules(caller, None)?, self.0.clock.now());
         let one_more = CredentialPage { limit: Some(limit.saturating_add(1)), after: page.after };
         let mut rows = self.0.vault.credentials().list_each(&caller.user, &caller.limits, None, one_more)?;
         let more = rows.len() > limit as usize;
@@ -81,7 +81,7 @@ impl Broker {
 }
 
 /// Returns true if the grants may allow some request with the credential.
-fn may_allow(rules: &KeyGrants, summary: &CredentialMetadata, now: UnixTime) -> bool {
+pub(super) fn may_allow(rules: &KeyGrants, summary: &CredentialMetadata, now: UnixTime) -> bool {
     let names_it = |grant: &KeyGrant| {
         (grant.providers.is_empty() || grant.providers.contains(&summary.provider))
             && (grant.credentials.is_empty() || grant.credentials.contains(&summary.id))

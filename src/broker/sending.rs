@@ -12,6 +12,7 @@ use super::credentials::list::{CHUNK, id_of};
 use super::credentials::{CredentialBase, NoBaseUrl};
 use super::error::Error;
 use super::parts::Broker;
+use super::sendable::may_allow;
 use super::token::DEFAULT_MIN_TTL;
 use super::token::outcome::{Demand, RefreshOutcome};
 use crate::catalog::Entry;
@@ -141,16 +142,17 @@ impl Broker {
     }
 
     /// Returns all credentials that the caller may use, as a long list is read: one at a time for each
-    /// user, in chunks. One that is damaged is left out.
+    /// user, in chunks. Those that are damaged, and those that no grant allows, are left out.
     async fn credentials_to_send(&self, caller: &Caller) -> Result<Vec<CredentialMetadata>, Error> {
         let _turn = self.0.long_lists.take(caller.user.clone()).await.ok_or(Error::TooManyLists)?;
+        let (rules, now) = (self.key_rules(caller, None)?, self.0.clock.now());
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page = CredentialPage { limit: Some(CHUNK), after };
             let rows = self.0.vault.credentials().list_each(&caller.user, &caller.limits, None, page)?;
             let read = rows.len();
             after = rows.last().and_then(id_of);
-            found.extend(rows.into_iter().filter_map(Result::ok));
+            found.extend(rows.into_iter().filter_map(Result::ok).filter(|summary| may_allow(&rules, summary, now)));
             if read < CHUNK as usize || after.is_none() {
                 return Ok(found);
             }
@@ -192,24 +194,26 @@ impl Broker {
     }
 
     /// Returns the secret for one request, refreshed first if it is about to expire. The audit row of
-    /// the request is on disk before this returns.
+    /// the request is on disk before this returns. Fails if the credential as it is now is not for
+    /// `base`, to which the request was bound: the host, the inputs and the secret change together.
     pub async fn secret_to_send(
         &self,
         caller: &Caller,
         summary: &CredentialMetadata,
+        base: &CredentialBase,
         request: ProxiedRequest,
     ) -> Result<SecretToSend, Error> {
         let (provider, id) = (summary.provider.as_str(), summary.id.to_string());
         let purpose = SecretUse::Sent(request);
-        let (_, material) = self.live_secret(caller, provider, &id, DEFAULT_MIN_TTL, purpose).await?;
+        let (now, material) = self.live_secret(caller, provider, &id, DEFAULT_MIN_TTL, purpose).await?;
+        let tokens = match &material {
+            CredentialSecret::OAuth2(tokens) => Some(&tokens.metadata),
+            _ => None,
+        };
+        if self.base_url(&now, tokens).ok().as_ref() != Some(base) {
+            return Err(Error::CredentialMoved);
+        }
         Ok(SecretToSend { material, prover: self.0.dpop_prover.clone() })
-    }
-
-    /// Returns true if the caller's API key and the credential still allow what they did: for
-    /// connections that stay open.
-    pub fn may_go_on(&self, caller: &Caller, id: &CredentialId) -> bool {
-        let has_key = caller.api_key().is_none_or(|key| self.0.vault.api_keys().is_live(key).unwrap_or(false));
-        has_key && self.owned(caller, &id.to_string()).is_ok()
     }
 
     /// Refreshes a token that the provider rejected, unless another one is stored already. Returns

@@ -16,7 +16,7 @@ use super::secret_rate::SecretRate;
 use crate::broker::{Broker, Caller};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::proxy::{CallerShare, Proxy, Reservation};
+use crate::proxy::{CallerShare, Proxy, ProxyLimits, Reservation};
 use crate::random::Random;
 
 /// Settings of the HTTP server.
@@ -103,7 +103,9 @@ impl App {
         let secret_rate = SecretRate::new(&settings.limits, clock);
         let load_shed = LoadShed::new(&settings.limits);
         let body_budget = BodyBudget::new(&settings.limits);
-        let proxy = Proxy::new(broker.clone(), &broker.config().proxy, settings.limits.proxied_per_key);
+        let Limits { proxied_per_key: requests_per_caller, body_time, .. } = settings.limits;
+        let limits = ProxyLimits { requests_per_caller, body_time };
+        let proxy = Proxy::new(broker.clone(), &broker.config().proxy, limits);
         Self(Arc::new(AppState {
             broker,
             settings,

@@ -26,7 +26,7 @@ impl Authorize for Caller {
         let user = user(&authenticated.holder, &head.headers)?;
         let who = authenticated.audit_context(&head.context);
         let (limits, state) = (authenticated.limits.clone(), authenticated.state.clone());
-        Ok(Self { user, who, limits, state })
+        Ok(Self { user, who, limits, expires_at: authenticated.expires_at, state })
     }
 }
 

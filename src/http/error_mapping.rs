@@ -44,6 +44,7 @@ impl From<ProxyError> for Problem {
             ProxyError::Denied(_) => &problem::NOT_GRANTED,
             ProxyError::BodyTooLarge => &problem::BODY_TOO_LARGE,
             ProxyError::Body => &problem::MALFORMED_REQUEST,
+            ProxyError::BodyTooSlow => &problem::REQUEST_TIMEOUT,
             ProxyError::Egress(failed) if failed.timed_out() => &problem::PROVIDER_TIMEOUT,
             ProxyError::Egress(_) => &problem::PROVIDER_UNAVAILABLE,
         };
@@ -72,11 +73,9 @@ impl From<Error> for Problem {
             Error::GrantNotFound => &problem::GRANT_NOT_FOUND,
             Error::ApprovalNotFound => &problem::APPROVAL_NOT_FOUND,
             Error::ApprovalDecided(_) => &problem::APPROVAL_DECIDED,
+            Error::CredentialMoved => &problem::CREDENTIAL_CHANGED,
             Error::ApprovalBodyTooLarge => &problem::APPROVAL_BODY_TOO_LARGE,
-            Error::OwnClientIncomplete => {
-                let loc = ["body", "client_credentials", "client_secret"].map(str::to_owned);
-                return Self::faults(vec![RequestFault::new("missing", loc, format!("Field required: {error}"))]);
-            }
+            Error::OwnClientIncomplete => return Self::faults(vec![own_client_fault(&error)]),
             Error::StateInvalid(_) => &problem::INVALID_STATE,
             Error::StateNotExternal => &problem::STATE_OF_CONNECT_FLOW,
             Error::AuthorizationDenied(_) => &problem::AUTHORIZATION_DENIED,
@@ -134,6 +133,11 @@ impl From<Error> for Problem {
         };
         cause.into_iter().fold(problem, Self::log_cause)
     }
+}
+
+fn own_client_fault(error: &Error) -> RequestFault {
+    let loc = ["body", "client_credentials", "client_secret"].map(str::to_owned);
+    RequestFault::new("missing", loc, format!("Field required: {error}"))
 }
 
 /// Says what to set for a provider without a client.

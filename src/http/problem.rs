@@ -132,6 +132,8 @@ problems! {
     USER_REMOVED = CONFLICT "user-removed" "The user was removed";
     /// The token is bound to a key that never leaves Strongroom.
     SENDER_CONSTRAINED = CONFLICT "sender-constrained" "The token is bound to a key";
+    /// The credential's host or inputs changed during the request.
+    CREDENTIAL_CHANGED = CONFLICT "credential-changed" "The credential is for another destination now";
     /// A person has decided about the request already.
     APPROVAL_DECIDED = CONFLICT "approval-decided" "The request was decided already";
     /// The path exists, the method does not.

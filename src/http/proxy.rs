@@ -130,6 +130,7 @@ async fn describe(
     head: &RequestHead,
 ) -> Result<http::Response<StreamedBody>, Problem> {
     let caller = Caller::authorize(authenticated, Permission::ProxyIntegrations, head)?;
+    app.secret_rate.count(&caller.share_name(), &caller.user)?;
     let (media_type, body) = if head.path == DESCRIPTIONS[0] {
         ("application/x-pem-file", app.broker.proxy_ca().await?.pem())
     } else {

@@ -121,6 +121,8 @@ pub(super) struct FilteredBody<B> {
     body: B,
     idle: Duration,
     sleep: Pin<Box<Sleep>>,
+    /// True if `sleep` runs: the origin has no data for a caller that reads.
+    waiting: bool,
     forms: Arc<MaskedForms>,
     /// Masks the data; `None` if the data pass unchanged.
     masked: Option<MaskStream>,
@@ -139,7 +141,7 @@ impl<B> FilteredBody<B> {
     pub(super) fn new(body: B, idle: Duration, forms: Arc<MaskedForms>, is_text: bool, place: RequestPlace) -> Self {
         let masked = (is_text && !forms.is_empty()).then(|| MaskStream::new(Arc::clone(&forms)));
         let sleep = Box::pin(tokio::time::sleep(idle));
-        Self { body, idle, sleep, forms, masked, trailers: None, ended: false, _place: place }
+        Self { body, idle, sleep, waiting: false, forms, masked, trailers: None, ended: false, _place: place }
     }
 }
 
@@ -165,14 +167,19 @@ where
                 return Poll::Ready(None);
             }
             let Poll::Ready(frame) = Pin::new(&mut self.body).poll_frame(cx) else {
+                // The time of a caller that did not read does not count.
+                if !self.waiting {
+                    self.waiting = true;
+                    let end = tokio::time::Instant::now() + self.idle;
+                    self.sleep.as_mut().reset(end);
+                }
                 if self.sleep.as_mut().poll(cx).is_ready() {
                     self.ended = true;
                     return Poll::Ready(Some(Err(Paused.into())));
                 }
                 return Poll::Pending;
             };
-            let next = tokio::time::Instant::now() + self.idle;
-            self.sleep.as_mut().reset(next);
+            self.waiting = false;
             let released = match frame {
                 None => {
                     self.ended = true;
@@ -209,5 +216,43 @@ where
 
     fn is_end_stream(&self) -> bool {
         self.ended && self.trailers.is_none() || self.masked.is_none() && self.body.is_end_stream()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::permits::KeyedSemaphore;
+
+    /// A body that has a frame when the test puts one.
+    #[derive(Clone, Default)]
+    struct Origin(Arc<Mutex<Option<Bytes>>>);
+
+    impl Body for Origin {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            self.0.lock().unwrap().take().map_or(Poll::Pending, |data| Poll::Ready(Some(Ok(Frame::data(data)))))
+        }
+    }
+
+    #[tokio::test]
+    async fn pause_of_the_caller_is_not_one_of_the_origin() {
+        let idle = Duration::from_millis(1);
+        let (origin, place) = (Origin::default(), KeyedSemaphore::new(1).try_acquire("a".to_owned()).unwrap());
+        let forms = Arc::new(MaskedForms::new(&[], &[]));
+        let mut body = FilteredBody::new(origin.clone(), idle, forms, false, place);
+        let mut poll = || Pin::new(&mut body).poll_frame(&mut Context::from_waker(std::task::Waker::noop()));
+        tokio::time::sleep(2 * idle).await;
+        assert!(poll().is_pending(), "the caller did not read");
+        *origin.0.lock().unwrap() = Some(Bytes::from_static(b"a"));
+        assert!(matches!(poll(), Poll::Ready(Some(Ok(_)))));
+        tokio::time::sleep(2 * idle).await;
+        assert!(poll().is_pending(), "the caller did not read again");
+        tokio::time::sleep(2 * idle).await;
+        assert!(matches!(poll(), Poll::Ready(Some(Err(_)))), "the origin had its time");
     }
 }

@@ -23,7 +23,7 @@ pub use error::InjectError;
 pub use inject::{Injection, OutboundHead};
 pub use mask::{MaskStream, MaskedForms};
 pub use method::{is_refused_method, method_override};
-pub use pipeline::{Proxy, ProxyRequest};
+pub use pipeline::{Proxy, ProxyLimits, ProxyRequest};
 pub use refusal::{ProxyError, RefusedRequest, RefusedSend};
 pub use share::{CallerShare, Reservation, Reserve};
 pub use strip::{AuthSlots, strip_path};

@@ -2,8 +2,9 @@
 //! reaches the outbound client in another way.
 //!
 //! The order: the path is made canonical, the destination is bound to the credential, the grants of
-//! the API key decide, the token is refreshed if needed, the audit row is on disk, the secret is set,
-//! the request is sent, and the response is filtered. A refused request reads no secret.
+//! the API key decide, a body that must be held is read, the grants decide again, the token is
+//! refreshed if needed, the audit row is on disk, the secret is set, the request is sent, and the
+//! response is filtered. A refused request reads no secret.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,15 +29,15 @@ use super::response::{filtered, is_scope_error};
 use super::share::{CallerShare, Reserve};
 use super::strip::{AuthSlots, strip_headers};
 use super::websocket;
-use crate::broker::{Actor, ApprovalState, Broker, Caller, Error, SecretToSend};
+use crate::broker::{Actor, ApprovalState, Broker, Caller, CredentialBase, Error, SecretToSend};
 use crate::catalog::Entry;
+use crate::catalog::entry::Place;
 use crate::config::ProxySettings;
 use crate::egress::{Egress, EgressError};
 use crate::id::{CredentialId, GrantId};
+use crate::kind::Kind;
 use crate::permits::KeyedSemaphore;
-use crate::policy::{
-    ApprovalFacts, Explanation, KeyRules, MAX_APPROVAL_BODY, PolicyDecision, RequestFacts, RequestTarget, Scheme,
-};
+use crate::policy::{ApprovalFacts, MAX_APPROVAL_BODY, PolicyDecision, Rate, RequestFacts, RequestTarget, Scheme};
 use crate::vault::{CredentialMetadata, CredentialSecret, ProxiedRequest};
 
 /// Largest body that is held so that it can be sent again after a refresh.
@@ -53,10 +54,21 @@ struct State {
     broker: Broker,
     first_byte: Duration,
     idle: Duration,
+    /// Time for a body that is held to arrive.
+    body_time: Duration,
     /// Rates of grants.
     rates: GrantRates,
     /// Requests under way, by caller.
     running: Arc<KeyedSemaphore<String>>,
+}
+
+/// Limits of the data path.
+#[derive(Clone, Copy, Debug)]
+pub struct ProxyLimits {
+    /// Requests at one time of one caller.
+    pub requests_per_caller: usize,
+    /// Time for a body that is held to arrive.
+    pub body_time: Duration,
 }
 
 /// A request for the pipeline, without the caller's authentication at Strongroom.
@@ -86,6 +98,8 @@ pub struct ProxyRequest {
 /// A request that may be sent.
 struct Admitted<'e> {
     egress: Egress,
+    /// The base at which the credential was bound.
+    base: CredentialBase,
     entry: Option<&'e Entry>,
     slots: AuthSlots,
     bound: Bound,
@@ -96,15 +110,24 @@ struct Admitted<'e> {
     can_upgrade: bool,
 }
 
+/// The decision of the grants that a request may be sent, perhaps after an approval.
+struct Permitted {
+    /// The grant that asks for an approval.
+    approval: Option<GrantId>,
+    /// The rates that the request is counted against.
+    rates: Vec<(GrantId, Rate)>,
+}
+
 impl Proxy {
     /// Creates the data path of a broker.
-    pub fn new(broker: Broker, settings: &ProxySettings, requests_per_key: usize) -> Self {
+    pub fn new(broker: Broker, settings: &ProxySettings, limits: ProxyLimits) -> Self {
         let rates = GrantRates::new(broker.clock());
-        let running = KeyedSemaphore::new(requests_per_key);
+        let running = KeyedSemaphore::new(limits.requests_per_caller);
         Self(Arc::new(State {
             broker,
             first_byte: settings.first_byte_timeout,
             idle: settings.idle_timeout,
+            body_time: limits.body_time,
             rates,
             running,
         }))
@@ -147,94 +170,143 @@ impl Proxy {
         let entry = broker.entry(summary.provider.as_str());
         let (egress, base_is_chosen) = broker.egress_of(summary);
         let base = broker.base_to_send(summary)??;
-        let (bound, target) =
-            bind(base, base_is_chosen, entry, authority.as_deref().map(|authority| (authority, scheme)), &target)?;
-        let mut known = ProxiedRequest {
-            method: method.to_string(),
-            host: bound.destination.authority(),
-            path: target.path.as_str().to_owned(),
-            grant: None,
-        };
-        let request = RequestFacts {
-            provider: &summary.provider,
-            credential: summary.id,
-            destination: &bound.destination,
-            method: &method,
-            path: &target.path,
-        };
-        let (rules, now) = (broker.key_rules(&caller)?, broker.clock().now());
-        let rules = KeyRules { grants_only: rules.grants_only, grants: &rules.grants };
-        let decision = rules.decide(&request, now);
-        known.grant = decision.rule().map(|grant| grant.id);
-        *facts = Some(known.clone());
-        self.check_decision(&decision, &rules.explain(&request, now), summary)?;
-        if rules.have_paths() && target.path.is_rewritten() {
-            return Err(ProxyError::Spelling);
-        }
-        if let (true, Some(name)) = (rules.have_methods(), method_override(&headers, target.query.as_deref())) {
-            return Err(ProxyError::MethodOverride(name));
-        }
+        let place_there = authority.as_deref().map(|authority| (authority, scheme));
+        let (bound, target) = bind(base.clone(), base_is_chosen, entry, place_there, &target)?;
         let slots = entry.map(AuthSlots::of).unwrap_or_default();
         let can_upgrade = upgrade.is_some();
-        let admitted = Admitted { egress, entry, slots, bound, target, method, headers, can_upgrade };
-        let body = match &decision {
-            PolicyDecision::NeedsApproval { rule, .. } => {
-                self.approved(&caller, summary, &admitted, rule.id, (body, &share.reserve)).await?
+        let admitted = Admitted { egress, base, entry, slots, bound, target, method, headers, can_upgrade };
+        let permitted = self.judge(&caller, summary, &admitted, facts)?;
+        let body = if permitted.approval.is_some() || is_held(&body, summary.kind, entry) {
+            let whole = self.held(body, permitted.approval.is_some(), &share.reserve).await?;
+            // The body took its time: the API key and its grants as they are now.
+            let permitted = self.judge(&caller, summary, &admitted, facts)?;
+            if let Some(grant) = permitted.approval {
+                self.approved(&caller, summary, &admitted, grant, &whole).await?;
             }
-            _ => body,
+            self.count(&permitted, summary.id)?;
+            Outgoing::Held(whole)
+        } else {
+            self.count(&permitted, summary.id)?;
+            Outgoing::Streamed(body)
         };
-        let (response, forms) = self.exchange(&caller, summary, &admitted, (body, &share.reserve), known).await?;
+        let known = facts.clone().unwrap_or_else(|| known(&admitted));
+        let (response, forms) = self.exchange(&caller, summary, &admitted, body, known).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(filtered(response, forms, self.0.idle, place));
         }
         let Some(upgrade) = upgrade.filter(|_| websocket::is_accepted(&admitted.headers, response.headers())) else {
             return Err(EgressError::Garbled.into());
         };
-        let (broker, id) = (broker.clone(), summary.id);
-        Ok(websocket::join(upgrade, response, &forms, place, move || broker.may_go_on(&caller, &id)))
+        let goes_on = self.connection_check(caller, summary, &admitted);
+        Ok(websocket::join(upgrade, response, &forms, place, goes_on))
     }
 
-    /// Refuses what no grant allows, and counts the request against the rates of its grants.
-    fn check_decision(
+    /// Decides by the API key and its grants as they are now. `facts` are set for the audit log.
+    fn judge(
         &self,
-        decision: &PolicyDecision<'_>,
-        explanation: &Explanation<'_>,
+        caller: &Caller,
         summary: &CredentialMetadata,
-    ) -> Result<(), ProxyError> {
+        admitted: &Admitted<'_>,
+        facts: &mut Option<ProxiedRequest>,
+    ) -> Result<Permitted, ProxyError> {
+        let broker = &self.0.broker;
+        let Admitted { bound, target, method, headers, .. } = admitted;
+        let request = RequestFacts {
+            provider: &summary.provider,
+            credential: summary.id,
+            destination: &bound.destination,
+            method,
+            path: &target.path,
+        };
+        let (rules, now) = (broker.key_rules(caller, Some(summary))?, broker.clock().now());
+        let rules = rules.rules();
+        let decision = rules.decide(&request, now);
+        *facts = Some(ProxiedRequest { grant: decision.rule().map(|grant| grant.id), ..known(admitted) });
         if decision.is_denied() {
-            return Err(ProxyError::Denied(explanation.to_string()));
+            return Err(ProxyError::Denied(rules.explain(&request, now).to_string()));
         }
-        for (grant, rate) in decision.rates() {
-            let counted = self.0.rates.check(&format!("{grant} {}", summary.id), rate);
+        if rules.have_paths() && target.path.is_rewritten() {
+            return Err(ProxyError::Spelling);
+        }
+        if let (true, Some(name)) = (rules.have_methods(), method_override(headers, target.query.as_deref())) {
+            return Err(ProxyError::MethodOverride(name));
+        }
+        let approval = match &decision {
+            PolicyDecision::NeedsApproval { rule, .. } => Some(rule.id),
+            _ => None,
+        };
+        Ok(Permitted { approval, rates: decision.rates().collect() })
+    }
+
+    /// Counts a request against the rates of its grants.
+    fn count(&self, permitted: &Permitted, credential: CredentialId) -> Result<(), ProxyError> {
+        for (grant, rate) in &permitted.rates {
+            let counted = self.0.rates.check(&format!("{grant} {credential}"), *rate);
             counted.map_err(|wait| ProxyError::Rate(grant.to_string(), wait))?;
         }
         Ok(())
     }
 
-    /// Takes the approval of a person for this very request, or asks for it. Returns the body.
+    /// Reads a whole body within its time.
+    async fn held(&self, body: StreamedBody, needs_approval: bool, reserve: &Reserve) -> Result<Bytes, ProxyError> {
+        let (most, too_large) = if needs_approval {
+            (MAX_APPROVAL_BODY, ProxyError::Broker(Error::ApprovalBodyTooLarge))
+        } else {
+            (MAX_WITH_SECRET, ProxyError::BodyTooLarge)
+        };
+        let whole = tokio::time::timeout(self.0.body_time, hold(body, most, reserve)).await;
+        whole.map_err(|_| ProxyError::BodyTooSlow)??.ok_or(too_large)
+    }
+
+    /// Takes the approval of a person for this very request, or asks for it.
     async fn approved(
         &self,
         caller: &Caller,
         summary: &CredentialMetadata,
         admitted: &Admitted<'_>,
         grant: GrantId,
-        (body, reserve): (StreamedBody, &Reserve),
-    ) -> Result<StreamedBody, ProxyError> {
+        whole: &[u8],
+    ) -> Result<(), ProxyError> {
         let Actor::ApiKey(key) = caller.who.actor else {
             return Err(ProxyError::Denied("only an API key can ask for an approval".to_owned()));
         };
-        let whole = hold(body, MAX_APPROVAL_BODY, reserve).await?;
-        let whole = whole.ok_or(ProxyError::Broker(Error::ApprovalBodyTooLarge))?;
         let Admitted { slots, bound, target, method, headers, .. } = admitted;
         let mut headers = headers.clone();
         strip_headers(&mut headers, slots);
         let url = format!("{}{}", bound.destination, target.to_text());
         let (credential, headers) = (summary.id, &headers);
-        let facts = ApprovalFacts { key, credential, method, url: &url, headers, body: &whole };
+        let facts = ApprovalFacts { key, credential, method, url: &url, headers, body: whole };
         match self.0.broker.approval_for(caller, &summary.provider, grant, &facts).await? {
-            ApprovalState::Approved(_) => Ok(Full::new(whole).map_err(|never| match never {}).boxed_unsync()),
+            ApprovalState::Approved(_) => Ok(()),
             ApprovalState::Pending { id, retry_after } => Err(ProxyError::ApprovalPending(id, retry_after)),
             ApprovalState::Denied(id) => Err(ProxyError::ApprovalDenied(id)),
+        }
+    }
+
+    /// Returns a function that is true while the API key, its grants and the credential allow a
+    /// connection that is open.
+    fn connection_check(
+        &self,
+        caller: Caller,
+        summary: &CredentialMetadata,
+        admitted: &Admitted<'_>,
+    ) -> impl Fn() -> bool + Send + Sync + use<> {
+        let broker = self.0.broker.clone();
+        let (id, base, destination) = (summary.id, admitted.base.clone(), admitted.bound.destination.clone());
+        let (method, path) = (admitted.method.clone(), admitted.target.path.clone());
+        move || {
+            let Ok(summary) = broker.credential_to_send(&caller, &id) else { return false };
+            let is_there = matches!(broker.base_to_send(&summary), Ok(Ok(found)) if found == base);
+            let Ok(rules) = broker.key_rules(&caller, Some(&summary)) else { return false };
+            let (rules, now) = (rules.rules(), broker.clock().now());
+            let request = RequestFacts {
+                provider: &summary.provider,
+                credential: id,
+                destination: &destination,
+                method: &method,
+                path: &path,
+            };
+            is_there && !caller.has_ended(now) && !rules.decide(&request, now).is_denied()
         }
     }
 
@@ -244,31 +316,24 @@ impl Proxy {
         caller: &Caller,
         summary: &CredentialMetadata,
         admitted: &Admitted<'_>,
-        (body, reserve): (StreamedBody, &Reserve),
+        body: Outgoing,
         facts: ProxiedRequest,
     ) -> Result<(Response<Incoming>, Arc<MaskedForms>), ProxyError> {
         let broker = &self.0.broker;
-        let mut secret = broker.secret_to_send(caller, summary, facts.clone()).await?;
-        let is_short = body.size_hint().upper().is_some_and(|most| most <= MAX_REPLAYED as u64);
-        let needs_body = injection(admitted, &secret)?.needs_body();
-        let (held, mut streamed) = if is_short || needs_body {
-            let held = hold(body, MAX_WITH_SECRET, reserve).await?;
-            (Some(held.ok_or(ProxyError::BodyTooLarge)?), None)
-        } else {
-            (None, Some(body))
+        let base = &admitted.base;
+        let mut secret = broker.secret_to_send(caller, summary, base, facts.clone()).await?;
+        let replayed = match &body {
+            Outgoing::Held(whole) if whole.len() <= MAX_REPLAYED => Some(whole.clone()),
+            Outgoing::Held(_) | Outgoing::Streamed(_) => None,
         };
+        let mut next = Some(body);
         let (mut renewed, mut proved) = (false, false);
         loop {
             let injection = injection(admitted, &secret)?;
             let forms = Arc::new(injection.masked_forms());
-            let body = match (&held, streamed.take()) {
-                (Some(held), _) => Outgoing::Held(held.clone()),
-                (None, Some(body)) => Outgoing::Streamed(body),
-                (None, None) => return Err(ProxyError::Body),
-            };
+            let body = next.take().or_else(|| replayed.clone().map(Outgoing::Held)).ok_or(ProxyError::Body)?;
             let (response, wants_nonce) = self.attempt(summary, admitted, &injection, &secret, body).await?;
-            let can_replay = held.as_ref().is_some_and(|held| held.len() <= MAX_REPLAYED);
-            if response.status() == StatusCode::UNAUTHORIZED && can_replay {
+            if response.status() == StatusCode::UNAUTHORIZED && replayed.is_some() {
                 if wants_nonce && !proved {
                     proved = true;
                     continue;
@@ -278,7 +343,7 @@ impl Proxy {
                     && broker.renew_rejected(caller, summary, &secret).await
                 {
                     renewed = true;
-                    secret = broker.secret_to_send(caller, summary, facts.clone()).await?;
+                    secret = broker.secret_to_send(caller, summary, base, facts.clone()).await?;
                     continue;
                 }
             }
@@ -322,6 +387,23 @@ impl Proxy {
     }
 }
 
+/// Returns the request for the audit log, without the grant that decides.
+fn known(admitted: &Admitted<'_>) -> ProxiedRequest {
+    ProxiedRequest {
+        method: admitted.method.to_string(),
+        host: admitted.bound.destination.authority(),
+        path: admitted.target.path.as_str().to_owned(),
+        grant: None,
+    }
+}
+
+/// Returns true if a body is held: it is short enough to be sent again, or the secret is set in it.
+fn is_held(body: &StreamedBody, kind: Kind, entry: Option<&Entry>) -> bool {
+    let is_short = body.size_hint().upper().is_some_and(|most| most <= MAX_REPLAYED as u64);
+    let api_key = entry.and_then(|entry| entry.api_key.as_ref()).filter(|_| kind == Kind::ApiKey);
+    is_short || api_key.is_some_and(|key| key.place == Some(Place::Body))
+}
+
 /// A body to send.
 enum Outgoing {
     Held(Bytes),
@@ -343,6 +425,8 @@ fn outgoing(
             Full::new(Bytes::from_owner(filled)).map_err(|never| match never {}).boxed_unsync()
         }
         Outgoing::Held(whole) => Full::new(whole).map_err(|never| match never {}).boxed_unsync(),
+        // The place of a secret is known before the body is held.
+        Outgoing::Streamed(_) if injection.needs_body() => return Err(ProxyError::Body),
         Outgoing::Streamed(body) => NotedBody::new(body, progress).boxed_unsync(),
     })
 }

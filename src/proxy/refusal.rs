@@ -67,6 +67,9 @@ pub enum ProxyError {
     /// The bodies that are held have no room for another one.
     #[error("the bodies of this API key, or of all of them, are too large together; try again later")]
     NoMemory,
+    /// A body that must be held did not arrive in time.
+    #[error("the body of the request took too long to arrive")]
+    BodyTooSlow,
     /// The body of the caller ended early.
     #[error("the body of the request ended early")]
     Body,

@@ -22,16 +22,21 @@ pub(super) fn filtered(
     place: RequestPlace,
 ) -> Response<StreamedBody> {
     let (mut head, body) = response.into_parts();
-    remove_connection_headers(&mut head.headers);
-    // A session that the provider began with the credential is as good as the credential.
-    head.headers.remove(SET_COOKIE);
-    // HTTP/3 would go past the proxy.
-    head.headers.remove(ALT_SVC);
-    forms.mask_headers(&mut head.headers);
+    filter_headers(&mut head.headers, &forms);
     let is_text = is_uncompressed_text(&head.headers);
     let body = FilteredBody::new(body, idle, forms, is_text, place).boxed_unsync();
     head.extensions = http::Extensions::new();
     Response::from_parts(head, body)
+}
+
+/// Removes the headers that the caller must not see, and masks the secret in the others.
+pub(super) fn filter_headers(headers: &mut HeaderMap, forms: &MaskedForms) {
+    remove_connection_headers(headers);
+    // A session that the provider began with the credential is as good as the credential.
+    headers.remove(SET_COOKIE);
+    // HTTP/3 would go past the proxy.
+    headers.remove(ALT_SVC);
+    forms.mask_headers(headers);
 }
 
 /// Removes hop-by-hop headers of the response (RFC 9110 §7.6.1).

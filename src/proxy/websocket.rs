@@ -1,5 +1,5 @@
 //! WebSockets (RFC 6455): after the origin's 101 the bytes pass in both directions, unchanged. They
-//! end when the caller's API key or the credential no longer allows them.
+//! end when the caller's API key, its grants or the credential no longer allow them.
 
 use std::time::Duration;
 
@@ -14,14 +14,15 @@ use hyper_util::rt::TokioIo;
 
 use super::body::{RequestPlace, StreamedBody};
 use super::mask::MaskedForms;
+use super::response::filter_headers;
 
-/// Time between two checks of the API key and the credential.
+/// Time between two checks of the API key, its grants and the credential.
 const CHECK: Duration = Duration::from_secs(1);
 
 /// Appended to the key before it is hashed (RFC 6455 §1.3).
 const GUID: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
-/// Asks the origin for the upgrade that the caller asks for.
+/// Sets the headers of the upgrade, which both the request and the 101 have.
 pub(super) fn ask(headers: &mut HeaderMap) {
     headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
     headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
@@ -47,8 +48,8 @@ pub(super) fn join(
 ) -> Response<StreamedBody> {
     let origin = hyper::upgrade::on(&mut response);
     let (mut head, _) = response.into_parts();
-    forms.mask_headers(&mut head.headers);
-    head.headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
+    filter_headers(&mut head.headers, forms);
+    ask(&mut head.headers);
     head.extensions = http::Extensions::new();
     tokio::spawn(async move {
         let _place = place;
@@ -61,7 +62,7 @@ pub(super) fn join(
         };
         tokio::select! {
             _ended = tokio::io::copy_bidirectional(&mut caller, &mut origin) => {}
-            () = until_refused => tracing::info!("a WebSocket was closed: its API key or credential is no longer valid"),
+            () = until_refused => tracing::info!("a WebSocket was closed: its API key, grants or credential no longer allow it"),
         }
     });
     Response::from_parts(head, Empty::new().map_err(|never| match never {}).boxed_unsync())

@@ -102,3 +102,33 @@ async fn approval_is_for_one_request_as_it_was_shown() {
     assert_ne!(send("one").await.is(403).json()["approval_id"], pending["approval_id"], "an approval is used once");
     assert_eq!(origin.received().len(), 1);
 }
+
+#[tokio::test]
+async fn requests_that_wait_for_approval_use_up_no_rate() {
+    let origin = Origin::fine().await;
+    let (scene, admin, agent) = scene(&origin).await;
+    add(&scene, &admin, json!({"key": agent, "effect": "allow", "approval": "always", "rate": "1/h"})).await;
+    let pending = scene.get("/x").await.is(403).json();
+    for _ in 0..3 {
+        assert_eq!(scene.get("/x").await.is(403).json()["type"], "/problems/approval-pending");
+    }
+    let path = format!("/v1/approvals/{}/approve", pending["approval_id"].as_str().unwrap());
+    scene.server.post(&path).key(&admin).send().await.is(200);
+    scene.get("/x").await.is(200);
+}
+
+#[tokio::test]
+async fn destinations_are_those_that_grants_allow() {
+    let origin = Origin::fine().await;
+    let (scene, admin, agent) = scene(&origin).await;
+    let body = json!({"type": "api_key", "api_key": "sk-another-one-0123456789", "title": "u"});
+    let made = scene.server.post("/v1/integrations/acme/credentials").key(&scene.server.key).json(&body);
+    let other = made.send().await.is(201).json()["id"].clone();
+    let listed = async || {
+        let found = scene.server.get("/v1/proxy/destinations").key(&scene.agent).send().await.is(200).json();
+        found["providers"].as_object().unwrap().len()
+    };
+    assert_eq!(listed().await, 2);
+    add(&scene, &admin, json!({"key": agent, "effect": "allow", "credentials": [other]})).await;
+    assert_eq!(listed().await, 1);
+}

@@ -4,10 +4,15 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
 use serde_json::json;
+use std::time::Duration;
+use strongroom::http::Limits;
 use strongroom::permission::Permission;
+use strongroom::vault::AuditContext;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::origin::{BEARER, Origin, SECRET, Scene, audited, response, values};
-use crate::support::Server;
+use crate::support::{Server, Setup};
 
 #[tokio::test]
 async fn origin_gets_the_secret_and_the_caller_does_not() {
@@ -214,22 +219,82 @@ async fn secret_goes_where_the_entry_says() {
     assert_eq!(form["type"], "/problems/no-place-for-secret");
 }
 
+/// A server whose provider `http` may be in private networks, and a credential for this origin.
+async fn host_scoped(origin: &Origin) -> (Server, String, String) {
+    let config =
+        "[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.http]\nallow_private = [\"127.0.0.0/8\"]\n".to_owned();
+    let server = Server::with(Setup { config, ..Setup::default() }).await;
+    let headers = json!({"X-A": "one-secret", "X-B": "two"});
+    let body = json!({"type": "host_scoped", "host": origin.base, "headers": headers, "title": "t"});
+    let path = "/v1/integrations/http/credentials";
+    let made = server.post(path).key(&server.key).json(&body).send().await.is(201).json();
+    let agent = server.key_with(&[Permission::ProxyIntegrations]).await;
+    (server, made["id"].as_str().unwrap().to_owned(), agent)
+}
+
 #[tokio::test]
 async fn host_scoped_headers_go_to_hosts_of_the_pattern() {
     let origin = Origin::fine().await;
-    let host = origin.base.trim_start_matches("http://").to_owned();
-    let server: Server = origin.server(BEARER).await;
-    let allow = vec!["127.0.0.0/8".parse().unwrap()];
-    drop(server);
-    let server = Server::with(crate::support::Setup { allow: Some(allow), ..Default::default() }).await;
-    let body = json!({"type": "host_scoped", "host": origin.base, "headers": {"X-A": "one-secret", "X-B": "two"}, "title": "t"});
-    let made =
-        server.post("/v1/integrations/http/credentials").key(&server.key).json(&body).send().await.is(201).json();
-    let agent = server.key_with(&[Permission::ProxyIntegrations]).await;
-    let path = format!("/v1/proxy/{}", made["id"].as_str().unwrap());
-    let _ = host;
-    let reply = server.get(&format!("{path}/x")).key(&agent).header("X-A", "mine").send().await;
-    // The provider `http` may be in private networks only if the operator says so.
-    assert!(matches!(reply.status, 200 | 502), "{}", reply.text());
+    let (server, id, agent) = host_scoped(&origin).await;
+    let path = format!("/v1/proxy/{id}");
+    server.get(&format!("{path}/x")).key(&agent).header("X-A", "mine").send().await.is(200);
+    assert_eq!((origin.header("X-A"), origin.header("X-B")), (vec!["one-secret".into()], vec!["two".into()]));
     server.get(&format!("{path}@127.0.0.2:1/x")).key(&agent).send().await.is(403);
+}
+
+/// Sends the head of a request with a body of 3 bytes, and waits until the server reads the body.
+async fn begun(server: &Server, id: &str, agent: &str) -> TcpStream {
+    let mut caller = TcpStream::connect(server.address).await.unwrap();
+    let more = "Expect: 100-continue\r\nContent-Length: 3\r\nConnection: close";
+    let head = format!("POST /v1/proxy/{id}/x HTTP/1.1\r\nHost: x\r\nX-API-Key: {agent}\r\n{more}\r\n\r\n");
+    caller.write_all(head.as_bytes()).await.unwrap();
+    let mut go_on = [0; 25];
+    caller.read_exact(&mut go_on).await.unwrap();
+    assert_eq!(&go_on, b"HTTP/1.1 100 Continue\r\n\r\n");
+    caller
+}
+
+/// Sends the body, and returns the response.
+async fn ended(mut caller: TcpStream) -> String {
+    caller.write_all(b"abc").await.unwrap();
+    let mut response = String::new();
+    caller.read_to_string(&mut response).await.unwrap();
+    response
+}
+
+#[tokio::test]
+async fn new_secret_does_not_go_to_the_old_host() {
+    let origin = Origin::fine().await;
+    let (server, id, agent) = host_scoped(&origin).await;
+    let caller = begun(&server, &id, &agent).await;
+    let change = json!({"type": "host_scoped", "host": "https://other.example", "headers": {"X-A": "for-the-other"}});
+    let path = format!("/v1/integrations/http/credentials/{id}");
+    server.ask(Method::PATCH, &path).key(&server.key).json(&change).send().await.is(200);
+    let response = ended(caller).await;
+    assert!(response.starts_with("HTTP/1.1 409 ") && response.contains("/problems/credential-changed"), "{response}");
+    assert!(origin.received().is_empty(), "{:#?}", origin.received());
+}
+
+#[tokio::test]
+async fn key_revoked_during_the_body_sends_nothing() {
+    let origin = Origin::fine().await;
+    let scene = Scene::new(&origin, BEARER).await;
+    let caller = begun(&scene.server, &scene.id, &scene.agent).await;
+    let key = scene.server.vault.api_keys().authenticate(&scene.agent).unwrap().unwrap().id;
+    scene.server.vault.api_keys().revoke(key, &AuditContext::system()).await.unwrap();
+    let response = ended(caller).await;
+    assert!(response.starts_with("HTTP/1.1 403 ") && response.contains("/problems/not-granted"), "{response}");
+    assert!(origin.received().is_empty(), "{:#?}", origin.received());
+}
+
+#[tokio::test]
+async fn held_body_must_arrive_in_time() {
+    let origin = Origin::fine().await;
+    let limits = Limits { body_time: Duration::from_millis(1), ..Limits::default() };
+    let scene = Scene::on(origin.server_within(BEARER, limits).await, SECRET).await;
+    let mut caller = begun(&scene.server, &scene.id, &scene.agent).await;
+    let mut response = String::new();
+    caller.read_to_string(&mut response).await.unwrap();
+    assert!(response.starts_with("HTTP/1.1 408 ") && response.contains("/problems/request-timeout"), "{response}");
+    assert!(origin.received().is_empty());
 }

@@ -3,7 +3,9 @@
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
+use serde_json::json;
 use strongroom::http::Limits;
+use strongroom::permission::Permission;
 
 use crate::origin::{BEARER, Origin, SECRET, Scene};
 
@@ -100,21 +102,33 @@ const HANDSHAKE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSoc
 fn accepted(accept: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\nhello"
+         Set-Cookie: session=1\r\nSec-WebSocket-Accept: {accept}\r\n\r\nhello"
     )
 }
 
-#[tokio::test]
-async fn websocket_passes_until_its_key_is_revoked() {
-    let (listener, scene) = scene().await;
+/// Opens a WebSocket through the proxy: the connections of the caller and of the origin.
+async fn websocket(scene: &Scene, listener: &TcpListener) -> (TcpStream, TcpStream) {
     let mut caller = TcpStream::connect(scene.server.address).await.unwrap();
-    caller.write_all(head(&scene, "GET", HANDSHAKE).as_bytes()).await.unwrap();
+    caller.write_all(head(scene, "GET", HANDSHAKE).as_bytes()).await.unwrap();
     let (mut origin, _) = listener.accept().await.unwrap();
     let sent = until(&mut origin, "\r\n\r\n").await;
     assert!(sent.contains(SECRET) && sent.to_ascii_lowercase().contains("upgrade: websocket"), "{sent}");
     origin.write_all(accepted("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=").as_bytes()).await.unwrap();
     let answer = until(&mut caller, "hello").await;
-    assert!(answer.starts_with("HTTP/1.1 101 "), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 101 ") && !answer.to_ascii_lowercase().contains("cookie"), "{answer}");
+    (caller, origin)
+}
+
+async fn is_ended(mut caller: TcpStream) {
+    let mut buffer = [0; 16];
+    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), caller.read(&mut buffer)).await;
+    assert!(matches!(ended.expect("the connection ends"), Ok(0) | Err(_)));
+}
+
+#[tokio::test]
+async fn websocket_passes_until_its_key_is_revoked() {
+    let (listener, scene) = scene().await;
+    let (mut caller, mut origin) = websocket(&scene, &listener).await;
     caller.write_all(b"ping").await.unwrap();
     until(&mut origin, "ping").await;
     origin.write_all(b"pong").await.unwrap();
@@ -122,9 +136,28 @@ async fn websocket_passes_until_its_key_is_revoked() {
     for key in scene.server.vault.api_keys().list().unwrap() {
         scene.server.vault.api_keys().revoke(key.id, &strongroom::vault::AuditContext::system()).await.unwrap();
     }
-    let mut buffer = [0; 16];
-    let ended = tokio::time::timeout(std::time::Duration::from_secs(20), caller.read(&mut buffer)).await;
-    assert!(matches!(ended.expect("the connection ends"), Ok(0) | Err(_)));
+    is_ended(caller).await;
+}
+
+#[tokio::test]
+async fn websocket_ends_with_its_grant() {
+    let (listener, scene) = scene().await;
+    let admin = scene.server.service_key_with(&[], &[Permission::Admin]).await;
+    let agent = scene.server.vault.api_keys().authenticate(&scene.agent).unwrap().unwrap().id.to_string();
+    let add = async |body| scene.server.post("/v1/grants").key(&admin).json(&body).send().await.is(201);
+    add(json!({"key": agent, "effect": "allow", "methods": ["GET"]})).await;
+    let (caller, _origin) = websocket(&scene, &listener).await;
+    add(json!({"key": agent, "effect": "deny", "paths": ["/v1/x"]})).await;
+    is_ended(caller).await;
+}
+
+#[tokio::test]
+async fn websocket_ends_with_its_credential() {
+    let (listener, scene) = scene().await;
+    let (caller, _origin) = websocket(&scene, &listener).await;
+    let path = format!("/v1/integrations/acme/credentials/{}", scene.id);
+    scene.server.delete(&path).key(&scene.server.key).send().await.is(200);
+    is_ended(caller).await;
 }
 
 #[tokio::test]

@@ -11,8 +11,9 @@ use crate::broker::error::{Error, MemberFault};
 use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, GrantId, ProviderName};
+use crate::permission::Permission;
 use crate::policy::{AllowTerms, Approval, Effect, KeyGrant};
-use crate::vault::{ApiKey, GrantRefused, KeyGrants, NewGrant};
+use crate::vault::{ApiKey, CredentialMetadata, GrantRefused, KeyGrants, NewGrant};
 
 /// Maximum size of a page.
 const MAX_PAGE_BYTES: usize = 4 << 20;
@@ -195,11 +196,17 @@ impl Broker {
     }
 
     /// Returns the rules for the caller's API key as they are now. A caller without an API key has
-    /// none. A key that has ended since the caller was authenticated may do nothing.
-    pub fn key_rules(&self, caller: &Caller) -> Result<Arc<KeyGrants>, Error> {
+    /// none. A key that has ended since the caller was authenticated, or may not send requests any
+    /// more, or not with this credential, may do nothing.
+    pub fn key_rules(&self, caller: &Caller, credential: Option<&CredentialMetadata>) -> Result<Arc<KeyGrants>, Error> {
         let Some(id) = caller.api_key() else { return Ok(Arc::default()) };
         let now = self.0.clock.now();
-        let key = self.0.vault.api_keys().get(id)?.filter(|key| key.is_live(now));
+        let may_send = |key: &Arc<ApiKey>| {
+            key.is_live(now)
+                && key.permissions.contains(Permission::ProxyIntegrations)
+                && credential.is_none_or(|summary| key.limits.allow(&summary.provider, &summary.id))
+        };
+        let key = self.0.vault.api_keys().get(id)?.filter(may_send);
         Ok(key.map_or_else(|| Arc::new(KeyGrants { grants_only: true, grants: Vec::new() }), |key| key.grants.clone()))
     }
 

@@ -109,6 +109,10 @@ impl ForwardServer {
     ) -> Result<[Vec<BoundCredential>; N], Problem> {
         let admit = async {
             let caller = Caller::authorize(authenticated, Permission::ProxyIntegrations, head)?;
+            if head.method == Method::CONNECT {
+                // A tunnel costs a look at all credentials, as a request does, which counts itself.
+                self.app.secret_rate.count(&caller.share_name(), &caller.user)?;
+            }
             let bound = self.app.broker.credentials_for(&caller, destinations).await?;
             if bound.iter().all(Vec::is_empty) {
                 return Err(selection::not_bound(&destinations[0].authority()));

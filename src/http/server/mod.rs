@@ -119,8 +119,8 @@ async fn serve_all(
 /// connections.
 fn allow_open_files(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
-    // The rest are the database and its readers, sockets to providers, and the log.
-    let wanted = connections as u64 + 256;
+    // Each request may have a socket to a provider. The rest are the database, its readers, the log.
+    let wanted = 2 * connections as u64 + 256;
     let possible = limit.maximum.map_or(wanted, |hard| hard.min(wanted));
     if limit.current.is_some_and(|soft| soft < possible) {
         let raised = Rlimit { current: Some(possible), maximum: limit.maximum };

@@ -55,12 +55,6 @@ impl<'v> ApiKeys<'v> {
         Ok(found.filter(|key| key.is_live(now)))
     }
 
-    /// Returns true if this API key exists and is neither revoked nor expired.
-    pub fn is_live(self, id: ApiKeyId) -> Result<bool, VaultError> {
-        let (table, now) = (self.cache.key_table(self.core, self.state)?, self.core.clock.now());
-        Ok(table.by_lookup.values().any(|key| key.id == id && key.is_live(now)))
-    }
-
     /// Creates an API key. Its text is returned here and never again.
     pub async fn create(self, new: NewApiKey, who: &AuditContext) -> Result<(ApiKey, Secret), VaultError> {
         let secret = key_encoding::write(PREFIX, &self.core.random.bytes());
