@@ -72,6 +72,8 @@ pub struct BoundCredential {
     pub id: CredentialId,
     /// Path of its base URL at this destination, without a slash at its end.
     pub base_path: String,
+    /// The text that stands for its secret in requests of a command, if its entry has variables.
+    pub placeholder: Option<String>,
 }
 
 /// The hosts to which a caller can send requests.
@@ -119,7 +121,8 @@ impl Broker {
             _ if is_listed => String::new(),
             _ => return None,
         };
-        Some(BoundCredential { id: summary.id, base_path })
+        let placeholder = entry.and_then(|entry| entry.placeholder_of(&summary.id));
+        Some(BoundCredential { id: summary.id, base_path, placeholder })
     }
 
     /// Returns the hosts to which the caller can send requests, and the providers of the credentials

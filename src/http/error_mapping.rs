@@ -42,6 +42,7 @@ impl From<ProxyError> for Problem {
             }
             ProxyError::Injection(_) => &problem::NO_PLACE_FOR_SECRET,
             ProxyError::Denied(_) => &problem::NOT_GRANTED,
+            ProxyError::PlaceholderMisplaced => &problem::PLACEHOLDER_MISPLACED,
             ProxyError::BodyTooLarge => &problem::BODY_TOO_LARGE,
             ProxyError::Body => &problem::MALFORMED_REQUEST,
             ProxyError::BodyTooSlow => &problem::REQUEST_TIMEOUT,

@@ -147,6 +147,8 @@ problems! {
     BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "body-too-large" "The body is too large";
     /// The body of a request that needs approval is larger than 1 MiB.
     APPROVAL_BODY_TOO_LARGE = PAYLOAD_TOO_LARGE "approval-body-too-large" "The body is too large to be approved";
+    /// A placeholder is where the provider takes no secret.
+    PLACEHOLDER_MISPLACED = FORBIDDEN "placeholder-misplaced" "The placeholder is in a wrong place";
     /// A request in a tunnel is for another host than the tunnel.
     MISDIRECTED = MISDIRECTED_REQUEST "misdirected" "The request is not for the host of its tunnel";
     /// The body or the query has faults.

@@ -24,6 +24,7 @@ use super::grant_rates::GrantRates;
 use super::inject::{Injection, OutboundHead};
 use super::mask::MaskedForms;
 use super::method::{is_refused_method, method_override};
+use super::placeholder::{is_misplaced, without_placeholder};
 use super::refusal::{ProxyError, RefusedRequest, RefusedSend};
 use super::response::{filtered, is_scope_error};
 use super::share::{CallerShare, Reserve};
@@ -170,12 +171,21 @@ impl Proxy {
         let entry = broker.entry(summary.provider.as_str());
         let (egress, base_is_chosen) = broker.egress_of(summary);
         let base = broker.base_to_send(summary)??;
+        let placeholder = entry.and_then(|entry| entry.placeholder_of(&summary.id));
+        let stripped = placeholder.as_deref().zip(entry).and_then(|(placeholder, entry)| {
+            without_placeholder(placeholder, entry, &base, authority.is_some(), &target)
+        });
+        let target = stripped.unwrap_or(target);
         let place_there = authority.as_deref().map(|authority| (authority, scheme));
         let (bound, target) = bind(base.clone(), base_is_chosen, entry, place_there, &target)?;
         let slots = entry.map(AuthSlots::of).unwrap_or_default();
         let can_upgrade = upgrade.is_some();
         let admitted = Admitted { egress, base, entry, slots, bound, target, method, headers, can_upgrade };
         let permitted = self.judge(&caller, summary, &admitted, facts)?;
+        let there = admitted.target.to_text();
+        if placeholder.is_some_and(|text| is_misplaced(&text, &there, &admitted.headers, &admitted.slots)) {
+            return Err(ProxyError::PlaceholderMisplaced);
+        }
         let body = if permitted.approval.is_some() || is_held(&body, summary.kind, entry) {
             let whole = self.held(body, permitted.approval.is_some(), &share.reserve).await?;
             // The body took its time: the API key and its grants as they are now.

@@ -43,6 +43,12 @@ pub enum ProxyError {
     /// The destination of the credential is not known.
     #[error("{0}")]
     NoBase(#[from] NoBaseUrl),
+    /// The placeholder of the credential is where the provider takes no secret.
+    #[error(
+        "the placeholder of the credential is in a part of the request where this provider takes no secret; it would be \
+         sent as it is"
+    )]
+    PlaceholderMisplaced,
     /// No grant of the API key allows the request, or one denies it.
     #[error("{0}")]
     Denied(String),

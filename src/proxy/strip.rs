@@ -129,7 +129,12 @@ pub(super) fn strip_query(query: &str, slots: &AuthSlots) -> Option<String> {
 
 /// Returns the path without the caller's secret, for a provider that takes its secret in the path:
 /// the segment after `base_path` and `prefix`, if it is a placeholder, otherwise `None`.
-pub fn strip_path(path: &str, base_path: &str, prefix: &str, is_placeholder: impl Fn(&str) -> bool) -> Option<String> {
+pub(super) fn strip_path(
+    path: &str,
+    base_path: &str,
+    prefix: &str,
+    is_placeholder: impl Fn(&str) -> bool,
+) -> Option<String> {
     let base = base_path.trim_end_matches('/');
     let rest = path.strip_prefix(base)?.strip_prefix(prefix)?;
     let (segment, rest) = rest.split_at(rest.find('/').unwrap_or(rest.len()));

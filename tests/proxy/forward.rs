@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::json;
+use strongroom::catalog::entry::PlaceholderPattern;
 use strongroom::http::{Limits, Listener};
 use strongroom::permission::Permission;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -192,6 +193,71 @@ async fn caller_names_one_of_several_credentials() {
         let answer = raw.ask(absolute(&url, &format!("{key}Strongroom-Credential: {header}\r\n"))).await;
         assert_eq!(answer.status, status, "{answer:?}");
     }
+}
+
+/// The placeholder of a credential whose entry names no shape.
+fn placeholder(id: &str) -> String {
+    PlaceholderPattern::default().fill(&id.parse().unwrap())
+}
+
+#[tokio::test]
+async fn placeholder_names_one_of_several_credentials() {
+    let origin = Origin::fine().await;
+    let section = format!("{BEARER}\n[providers.acme.env]\nACME_KEY = \"{{placeholder}}\"");
+    let scene = Scene::new(&origin, &section).await;
+    let body = json!({"type": "api_key", "api_key": "sk-of-the-second-one", "title": "u"});
+    let path = "/v1/integrations/acme/credentials";
+    let second = scene.server.post(path).key(&scene.server.key).json(&body).send().await.is(201).json();
+    let (second, key) = (placeholder(second["id"].as_str().unwrap()), basic(&scene.agent));
+    let url = format!("{}/v1/", origin.base);
+    let mut raw = forward(&scene.server).await;
+    let answer = raw.ask(absolute(&url, &format!("{key}Authorization: token {second}\r\n"))).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let pair = STANDARD.encode(format!("x:{}", placeholder(&scene.id)));
+    let answer = raw.ask(absolute(&url, &format!("{key}Authorization: Basic {pair}\r\n"))).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    let sent: Vec<_> = origin.received().iter().map(|request| values(request, "Authorization").join(",")).collect();
+    assert_eq!(sent, ["Bearer sk-of-the-second-one".to_owned(), format!("Bearer {SECRET}")]);
+}
+
+#[tokio::test]
+async fn misplaced_placeholder_is_refused() {
+    let origin = Origin::fine().await;
+    let section = format!("{BEARER}\n[providers.acme.env]\nACME_KEY = \"{{placeholder}}\"");
+    let scene = Scene::new(&origin, &section).await;
+    let (mine, key) = (placeholder(&scene.id), basic(&scene.agent));
+    let mut raw = forward(&scene.server).await;
+    for (path, header) in [
+        (format!("/v1/{mine}"), "X-A: b".to_owned()),
+        (format!("/v1/?key={mine}"), "X-A: b".to_owned()),
+        ("/v1/".to_owned(), format!("User-Agent: agent/{mine}")),
+        ("/v1/".to_owned(), format!("Referer: https://a.example/{mine}")),
+    ] {
+        let request = absolute(&format!("{}{path}", origin.base), &format!("{key}{header}\r\n"));
+        is_problem(&raw.ask(request).await, 403, "placeholder-misplaced");
+        let name = header.split_once(": ").unwrap();
+        let by_path = scene.ask(http::Method::GET, path.trim_start_matches("/v1")).key(&scene.agent);
+        assert_eq!(
+            by_path.header(name.0, name.1).send().await.is(403).json()["type"],
+            "/problems/placeholder-misplaced"
+        );
+    }
+    assert!(origin.received().is_empty(), "{:#?}", origin.received());
+}
+
+#[tokio::test]
+async fn placeholder_in_the_path_gives_way_to_the_secret() {
+    let origin = Origin::fine().await;
+    let section = "in = \"path\"\nprefix = \"/bot\"\n[providers.acme.env]\nACME_KEY = \"{placeholder}\"";
+    let scene = Scene::new(&origin, section).await;
+    let mine = placeholder(&scene.id);
+    let url = format!("{}/v1/bot{mine}/getMe?a=1", origin.base);
+    let answer = forward(&scene.server).await.ask(absolute(&url, &basic(&scene.agent))).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+    scene.get(&format!("/bot{mine}/getMe?a=1")).await.is(200);
+    scene.get("/getMe?a=1").await.is(200);
+    let expected = format!("GET /v1/bot{SECRET}/getMe?a=1 HTTP/1.1");
+    assert!(origin.received().iter().all(|request| request.starts_with(&expected)), "{:#?}", origin.received());
 }
 
 #[tokio::test]

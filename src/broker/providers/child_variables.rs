@@ -27,7 +27,7 @@ impl Installation {
         let mut found: BTreeMap<&str, Vec<(CredentialId, String)>> = BTreeMap::new();
         for (id, provider) in credentials {
             let Some(provider) = self.catalog.get(provider.as_str()) else { continue };
-            let placeholder = provider.entry.placeholder.clone().unwrap_or_default().fill(id);
+            let Some(placeholder) = provider.entry.placeholder_of(id) else { continue };
             for (name, template) in &provider.entry.env {
                 let value = template.fill(&format!("{url}{id}"), &placeholder);
                 found.entry(name).or_default().push((*id, value));

@@ -40,6 +40,7 @@ pub use revocation::{RevocationEnds, Revoke, RevokeAuth, TokenKind};
 pub use token::{AccessToken, AccessTokenPlace, ExpiryUnit, FurtherToken, Introspect, LongLived, Refresh, RefreshWith};
 use value::Endpoint;
 
+use crate::id::CredentialId;
 use crate::kind::Kind;
 
 /// The entry of one provider: its file in `providers/` or its section of the configuration.
@@ -92,6 +93,12 @@ impl Entry {
             Kind::UserPassword => self.user_password.is_some(),
             Kind::HostScoped => self.host_scoped.is_some(),
         }
+    }
+
+    /// Returns the text that stands for the secret of a credential in a command of `strongroom run`;
+    /// `None` if the entry has no variables for a command.
+    pub fn placeholder_of(&self, credential: &CredentialId) -> Option<String> {
+        (!self.env.is_empty()).then(|| self.placeholder.clone().unwrap_or_default().fill(credential))
     }
 
     /// Returns the names of the values that a caller gives for the provider's URLs.

@@ -68,7 +68,7 @@ impl ForwardServer {
         let (destination, target) = Destination::parse_absolute(&request.uri().to_string()).map_err(unclear)?;
         require_host(&request, &destination)?;
         let [bound] = self.bound([&destination], (&head, &authenticated)).await?;
-        let select = |_: &Caller, selection: Selection| selection.choose(&bound, &destination, &target);
+        let select = |_: &Caller, selection: Selection<'_>| selection.choose(&bound, &destination, &target);
         let place = (destination.clone(), target.clone());
         self.send(request, place, (&head, &authenticated), select, outcome).await
     }

@@ -1,5 +1,5 @@
-//! The credential of a request: the one that the caller names, or the only one that is bound to the
-//! host.
+//! The credential of a request: the one that the caller names by its id or by its placeholder, or the
+//! only one that is bound to the host.
 
 use http::HeaderMap;
 
@@ -7,6 +7,7 @@ use crate::broker::BoundCredential;
 use crate::http::problem::{self, Problem};
 use crate::id::CredentialId;
 use crate::policy::Destination;
+use crate::proxy::has_placeholder;
 
 /// Header that names a credential.
 const CREDENTIAL_HEADER: &str = "strongroom-credential";
@@ -16,31 +17,42 @@ const MAX_NAMED: usize = 100;
 
 /// The credential that a request names.
 #[derive(Clone, Copy)]
-pub(super) struct Selection(Option<CredentialId>);
+pub(super) struct Selection<'r> {
+    named: Option<CredentialId>,
+    headers: &'r HeaderMap,
+}
 
-impl Selection {
+impl<'r> Selection<'r> {
     /// Reads the header.
-    pub(super) fn of(headers: &HeaderMap) -> Result<Self, Problem> {
+    pub(super) fn of(headers: &'r HeaderMap) -> Result<Self, Problem> {
         let mut named = headers.get_all(CREDENTIAL_HEADER).iter();
         let (first, more) = (named.next(), named.next().is_some());
-        let Some(value) = first else { return Ok(Self(None)) };
+        let Some(value) = first else { return Ok(Self { named: None, headers }) };
         let id = value.to_str().ok().filter(|_| !more).and_then(|text| text.trim().parse().ok());
-        id.map(|id| Self(Some(id))).ok_or_else(|| {
+        id.map(|id| Self { named: Some(id), headers }).ok_or_else(|| {
             Problem::new(&problem::CREDENTIAL_NOT_FOUND, "Strongroom-Credential must hold the id of one credential")
         })
     }
 
     /// Returns the credential for a request among those that are bound to its destination. Of
-    /// several, the one with the longest base path that the request is below.
+    /// several, the one whose placeholder the request has, or else the one with the longest base path
+    /// that the request is below.
     pub(super) fn choose(
         self,
         bound: &[BoundCredential],
         destination: &Destination,
         target: &str,
     ) -> Result<CredentialId, Problem> {
-        if let Some(id) = self.0 {
+        if let Some(id) = self.named {
             // The pipeline checks that it is bound to the destination.
             return Ok(id);
+        }
+        let has_its_own = |one: &&BoundCredential| {
+            one.placeholder.as_deref().is_some_and(|text| has_placeholder(text, target, self.headers))
+        };
+        let by_placeholder: Vec<_> = bound.iter().filter(has_its_own).collect();
+        if let [one] = by_placeholder[..] {
+            return Ok(one.id);
         }
         let path = target.split('?').next().unwrap_or_default();
         let rank = |one: &BoundCredential| {
@@ -72,11 +84,21 @@ mod tests {
     use super::*;
 
     fn chosen(bound: &[(u8, &str)], target: &str) -> String {
+        chosen_with(bound, target, "Bearer x")
+    }
+
+    fn chosen_with(bound: &[(u8, &str)], target: &str, authorization: &'static str) -> String {
+        let authorization = http::HeaderValue::from_static(authorization);
+        let headers = HeaderMap::from_iter([(http::header::AUTHORIZATION, authorization)]);
         let id = |number: u8| format!("3f2b8c1e-0000-4000-8000-{number:012}").parse().unwrap();
-        let bound: Vec<_> =
-            bound.iter().map(|(n, path)| BoundCredential { id: id(*n), base_path: (*path).to_owned() }).collect();
+        let one = |(number, path): &(u8, &str)| BoundCredential {
+            id: id(*number),
+            base_path: (*path).to_owned(),
+            placeholder: Some(format!("place-{number}-holder")),
+        };
+        let bound: Vec<_> = bound.iter().map(one).collect();
         let destination = Destination::parse_connect("a.example:443").unwrap();
-        match Selection(None).choose(&bound, &destination, target) {
+        match Selection::of(&headers).unwrap().choose(&bound, &destination, target) {
             Ok(found) => {
                 found.to_string().trim_start_matches("3f2b8c1e-0000-4000-8000-").trim_start_matches('0').into()
             }
@@ -94,5 +116,15 @@ mod tests {
         assert_eq!(chosen(&bound[..1], "/batch"), "1");
         assert_eq!(chosen(&[(1, ""), (2, "")], "/"), "/problems/credential-ambiguous");
         assert_eq!(chosen(&[], "/"), "/problems/destination-not-allowed");
+    }
+
+    #[test]
+    fn placeholder_names_its_credential() {
+        let bound = [(1, "/a"), (2, ""), (3, "")];
+        assert_eq!(chosen_with(&bound, "/a", "Bearer place-3-holder"), "3");
+        assert_eq!(chosen_with(&bound, "/a", "Basic eDpwbGFjZS0yLWhvbGRlcg=="), "2");
+        assert_eq!(chosen_with(&bound, "/place-2-holder/a", "Bearer x"), "2");
+        assert_eq!(chosen_with(&bound, "/a", "Bearer place-4-holder"), "1");
+        assert_eq!(chosen_with(&bound, "/b?place-2-holder", "Bearer place-3-holder"), "/problems/credential-ambiguous");
     }
 }

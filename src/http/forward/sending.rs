@@ -43,7 +43,7 @@ impl ForwardServer {
         request: Request<RequestBody>,
         (destination, target): (Destination, String),
         (head, authenticated): (&RequestHead, &Authenticated),
-        select: impl FnOnce(&Caller, Selection) -> Result<CredentialId, Problem>,
+        select: impl FnOnce(&Caller, Selection<'_>) -> Result<CredentialId, Problem>,
         outcome: &mut Outcome,
     ) -> Result<Response<StreamedBody>, Problem> {
         let (mut parts, body) = request.into_parts();

@@ -128,7 +128,7 @@ impl Tunnel {
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str()).to_owned();
         let bound = if self.destination.scheme() == Scheme::Https { &self.https } else { &self.http };
         let place = (self.destination.clone(), target.clone());
-        let select = |_: &_, selection: Selection| {
+        let select = |_: &_, selection: Selection<'_>| {
             let chosen = selection.choose(bound, &self.destination, &target)?;
             if *self.selected.get_or_init(|| chosen) == chosen {
                 return Ok(chosen);
