@@ -1,4 +1,4 @@
-//! Successful JSON responses.
+//! Successful responses: JSON, and one certificate.
 
 use std::io;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use utoipa::ToSchema;
-use utoipa::openapi::schema::{ArrayBuilder, Schema};
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, Type};
 use utoipa::openapi::{Ref, RefOr};
 use warp::Reply;
 use warp::reply::Response;
@@ -19,6 +19,9 @@ use crate::id::CredentialId;
 
 /// Shape of a response body for OpenAPI: one object, or a list of objects.
 pub(crate) trait Shape: Send + 'static {
+    /// Media type of the body.
+    const MEDIA_TYPE: &'static str = "application/json";
+
     /// Returns the schema, and adds the named schemas that it refers to.
     fn schema(components: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema>;
 }
@@ -28,6 +31,18 @@ pub(crate) struct One<T>(PhantomData<fn() -> T>);
 
 /// A list of objects.
 pub(crate) struct Many<T>(PhantomData<fn() -> T>);
+
+/// A certificate.
+pub(crate) struct Pem;
+
+impl Shape for Pem {
+    // Generators of clients do not accept `application/x-pem-file`.
+    const MEDIA_TYPE: &'static str = "text/plain";
+
+    fn schema(_: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).into()
+    }
+}
 
 impl<T: ToSchema + 'static> Shape for One<T> {
     fn schema(components: &mut Vec<(String, RefOr<Schema>)>) -> RefOr<Schema> {
@@ -122,11 +137,11 @@ impl<R> JsonReply<R> {
     }
 }
 
-impl<R> Reply for JsonReply<R> {
+impl<R: Shape> Reply for JsonReply<R> {
     fn into_response(self) -> Response {
         let mut response = Response::new(self.body.into());
         *response.status_mut() = self.status;
-        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(R::MEDIA_TYPE));
         response.headers_mut().extend(self.headers);
         response
     }

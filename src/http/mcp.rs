@@ -21,7 +21,7 @@ use super::request::body;
 use super::request::context::{Outcome, RequestContext, RequestHead};
 use super::request::path_params::PathParams;
 use super::server::request_body::RequestBody;
-use super::server::service::{DirectAnswer, DirectApi, DirectResponding};
+use super::server::service::{DirectAnswer, DirectApi, DirectPaths, DirectResponding};
 use crate::broker::{Authenticated, Caller, CredentialPage, SendablePage};
 use crate::config::is_loopback;
 use crate::egress::{self, BoxError};
@@ -33,14 +33,14 @@ use crate::proxy::{Proxy, ProxyRequest, RefusedRequest, StreamedBody, method_ove
 const PATTERN: &str = "/mcp";
 
 /// Returns the path of the MCP server, and its service.
-pub(crate) fn api(app: App) -> (String, DirectApi) {
+pub(crate) fn api(app: App) -> (DirectPaths, DirectApi) {
     let proxy = app.proxy.clone();
     let path = format!("{}{PATTERN}", app.settings.base_path);
     let service = move |request: Request<RequestBody>, context| -> DirectResponding {
         let (app, proxy) = (app.clone(), proxy.clone());
         Box::pin(async move { DirectAnswer::Own(answer(&app, &proxy, request, context).await) })
     };
-    (path, Box::new(service))
+    (Box::new(move |asked: &str| asked == path), Box::new(service))
 }
 
 async fn answer(app: &App, proxy: &Proxy, request: Request<RequestBody>, context: RequestContext) -> Response {
@@ -57,7 +57,7 @@ async fn answer(app: &App, proxy: &Proxy, request: Request<RequestBody>, context
     response
 }
 
-/// Checks path, origin, method, key (401), permission (403) and body (413), in this order.
+/// Checks origin, method, key (401), permission (403) and body (413), in this order.
 async fn carry_out(
     app: &App,
     proxy: &Proxy,
@@ -66,10 +66,6 @@ async fn carry_out(
     context: RequestContext,
     outcome: &mut Outcome,
 ) -> Result<Response, Problem> {
-    let path = parts.uri.path().strip_prefix(app.settings.base_path.as_str()).unwrap_or_default();
-    if path != PATTERN {
-        return Err(Problem::new(&problem::NOT_FOUND, "Not Found"));
-    }
     check_origin(app, &parts)?;
     if parts.method != Method::POST {
         let only = "This MCP server has no sessions and no streams: send POST.";

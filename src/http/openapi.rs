@@ -22,6 +22,7 @@ use super::request::query::MAX_Q;
 use super::routes::route::{Query, Route, Shapes};
 use super::schema_limits;
 use crate::id::MAX_USER_ID;
+use crate::permission::Permission;
 
 const KEY_HEADER: &str = "apiKey";
 const BEARER: &str = "bearer";
@@ -94,6 +95,11 @@ fn document(routes: &[&Route], base_path: &str) -> OpenApi {
         let item = utoipa::openapi::path::PathItem::new(method(&route.method), operation(route, &shapes));
         paths = paths.path(route.pattern, item);
     }
+    let passed = PASSED.iter().flat_map(|passed| passed.methods.iter().map(move |method| (passed, method)));
+    for (passed, one) in passed {
+        let item = utoipa::openapi::path::PathItem::new(method(one), passed_operation(passed, one));
+        paths = paths.path(passed.pattern, item);
+    }
     let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
     let bearer = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build());
     let components = ComponentsBuilder::new()
@@ -126,40 +132,57 @@ fn method(method: &Method) -> HttpMethod {
         "PUT" => HttpMethod::Put,
         "PATCH" => HttpMethod::Patch,
         "DELETE" => HttpMethod::Delete,
+        "HEAD" => HttpMethod::Head,
+        "OPTIONS" => HttpMethod::Options,
         _ => HttpMethod::Get,
     }
 }
 
 fn operation(route: &Route, shapes: &Shapes) -> Operation {
-    let mut operation = OperationBuilder::new().summary(Some(route.summary)).operation_id(Some(operation_id(route)));
-    for name in path_params::names(route.pattern) {
-        operation = operation.parameter(parameter(ParameterIn::Path, name, of(Type::String), None));
-    }
+    let mut operation = begun(route.summary, (&route.method, route.pattern));
     if let Some((name, _)) = &shapes.request {
         let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(*name))).build();
         let body = RequestBodyBuilder::new().content("application/json", content).required(Some(Required::True));
         operation = operation.request_body(Some(body.build()));
     }
-    if let Some(permission) = route.permission {
-        let none: [&str; 0] = [];
-        let id = of(Type::String).min_length(Some(1)).max_length(Some(MAX_USER_ID));
-        let user = "The user that a service key acts for. Other keys must not send it.";
-        operation = operation
-            .tag("integrations")
-            .description(Some(format!("Needs the permission `{}`.", permission.name())))
-            .parameter(parameter(ParameterIn::Header, "Strongroom-User", id, Some(user)))
-            .security(SecurityRequirement::new(KEY_HEADER, none))
-            .security(SecurityRequirement::new(BEARER, none));
-    } else {
-        operation = operation.tag("server").securities(Some([]));
-    }
+    operation = match route.permission {
+        Some(permission) => keyed(operation, permission, ""),
+        None => operation.tag("server").securities(Some([])),
+    };
     for (name, schema, description) in query_parameters(route.query) {
         operation = operation.parameter(parameter(ParameterIn::Query, name, schema, Some(description)));
     }
     let success = ContentBuilder::new().schema(Some(shapes.response.clone())).build();
-    let success = ResponseBuilder::new().description("Done").content("application/json", success).build();
+    let success = ResponseBuilder::new().description("Done").content(shapes.media_type, success).build();
     operation = operation.response(route.success.as_str(), success);
-    for (status, titles) in failures(route, shapes) {
+    failing(operation, failures(route, shapes)).build()
+}
+
+/// Begins the description of an operation with its path parameters.
+fn begun(summary: &str, (method, pattern): (&Method, &str)) -> OperationBuilder {
+    let id = operation_id(method, pattern);
+    let operation = OperationBuilder::new().summary(Some(summary)).operation_id(Some(id));
+    path_params::names(pattern).fold(operation, |operation, name| {
+        operation.parameter(parameter(ParameterIn::Path, name, of(Type::String), None))
+    })
+}
+
+/// Adds what each operation with an API key has.
+fn keyed(operation: OperationBuilder, permission: Permission, more: &str) -> OperationBuilder {
+    let none: [&str; 0] = [];
+    let id = of(Type::String).min_length(Some(1)).max_length(Some(MAX_USER_ID));
+    let user = "The user that a service key acts for. Other keys must not send it.";
+    operation
+        .tag("integrations")
+        .description(Some(format!("Needs the permission `{}`.{more}", permission.name())))
+        .parameter(parameter(ParameterIn::Header, "Strongroom-User", id, Some(user)))
+        .security(SecurityRequirement::new(KEY_HEADER, none))
+        .security(SecurityRequirement::new(BEARER, none))
+}
+
+/// Adds the error answers.
+fn failing(mut operation: OperationBuilder, failures: BTreeMap<u16, Vec<&'static str>>) -> OperationBuilder {
+    for (status, titles) in failures {
         let (media_type, schema) = match status {
             422 => ("application/json", "Faults"),
             501 => ("application/json", "NotConfigured"),
@@ -169,14 +192,103 @@ fn operation(route: &Route, shapes: &Shapes) -> Operation {
         let response = ResponseBuilder::new().description(titles.join("; ")).content(media_type, content).build();
         operation = operation.response(status.to_string(), response);
     }
-    operation.build()
+    operation
+}
+
+/// An operation that is answered before warp, so that no route of the table describes it.
+struct Passed {
+    pattern: &'static str,
+    methods: &'static [Method],
+    summary: &'static str,
+    description: &'static str,
+    /// Media type of the bodies.
+    media_type: &'static str,
+    /// Status and description of each successful answer.
+    success: &'static [(&'static str, &'static str)],
+    problems: &'static [&'static ProblemType],
+}
+
+static PASSED: [Passed; 2] = [
+    Passed {
+        pattern: "/v1/proxy/{cred_id}/{path}",
+        methods: &[
+            Method::GET,
+            Method::HEAD,
+            Method::OPTIONS,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ],
+        summary: "Send a request with a credential",
+        description: " The path may have any number of segments, and bodies any type. `{cred_id}@{host}` \
+                      names another host of the credential. An answer of Strongroom's own has the header `Strongroom-Problem`.",
+        // Generators of clients do not accept `*/*`.
+        media_type: "application/octet-stream",
+        success: &[("200", "The provider's answer; it may have any other status too")],
+        problems: &[
+            &problem::PATH_NOT_CANONICAL,
+            &problem::METHOD_OVERRIDDEN,
+            &problem::NO_PLACE_FOR_SECRET,
+            &problem::NOT_GRANTED,
+            &problem::DESTINATION_NOT_ALLOWED,
+            &problem::APPROVAL_PENDING,
+            &problem::APPROVAL_DENIED,
+            &problem::CREDENTIAL_NOT_FOUND,
+            &problem::NEEDS_REAUTH,
+            &problem::DESTINATION_UNKNOWN,
+            &problem::NOT_PROXYABLE,
+            &problem::CREDENTIAL_CHANGED,
+            &problem::REQUEST_TIMEOUT,
+            &problem::BODY_TOO_LARGE,
+            &problem::APPROVAL_BODY_TOO_LARGE,
+            &problem::PROVIDER_UNAVAILABLE,
+            &problem::PROVIDER_TIMEOUT,
+        ],
+    },
+    Passed {
+        pattern: "/mcp",
+        methods: &[Method::POST],
+        summary: "Send a message to the MCP server",
+        description: "",
+        media_type: "application/json",
+        success: &[("200", "The answer to a request"), ("202", "A notification or a response was accepted")],
+        problems: &[
+            &problem::ORIGIN_NOT_ALLOWED,
+            &problem::REQUEST_TIMEOUT,
+            &problem::BODY_TOO_LARGE,
+            &problem::OVERLOADED,
+        ],
+    },
+];
+
+fn passed_operation(passed: &Passed, method: &Method) -> Operation {
+    let of_json = passed.media_type == "application/json";
+    let content = || {
+        let bytes = || of(Type::String).format(Some(SchemaFormat::Custom("binary".to_owned())));
+        let schema = if of_json { of(Type::Object) } else { bytes() };
+        ContentBuilder::new().schema(Some(schema)).build()
+    };
+    let operation = begun(passed.summary, (method, passed.pattern));
+    let mut operation = keyed(operation, Permission::ProxyIntegrations, passed.description);
+    if [Method::POST, Method::PUT, Method::PATCH].contains(method) {
+        let body = RequestBodyBuilder::new().content(passed.media_type, content());
+        operation = operation.request_body(Some(body.required(of_json.then_some(Required::True)).build()));
+    }
+    for (status, description) in passed.success {
+        let response = ResponseBuilder::new().description(*description);
+        let response = if *status == "202" { response } else { response.content(passed.media_type, content()) };
+        operation = operation.response(*status, response.build());
+    }
+    let always: [&[&ProblemType]; 3] = [&[&problem::MALFORMED_REQUEST, &problem::INTERNAL], OF_KEY, passed.problems];
+    failing(operation, by_status(&always.concat())).build()
 }
 
 /// Returns an id such as `post_v1_integrations_provider_credentials`: stable, and unique in the
 /// table.
-fn operation_id(route: &Route) -> String {
-    let words = route.pattern.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
-    let words: Vec<_> = std::iter::once(route.method.as_str()).chain(words).collect();
+fn operation_id(method: &Method, pattern: &str) -> String {
+    let words = pattern.split(['/', '{', '}', '.']).filter(|word| !word.is_empty());
+    let words: Vec<_> = std::iter::once(method.as_str()).chain(words).collect();
     words.join("_").to_lowercase()
 }
 
@@ -190,7 +302,11 @@ fn failures(route: &Route, shapes: &Shapes) -> BTreeMap<u16, Vec<&'static str>> 
         (route.cost != Cost::Cheap, &[&problem::OVERLOADED]),
     ];
     let applying = by_column.iter().filter(|(applies, _)| *applies).map(|(_, problems)| problems);
-    let possible: Vec<_> = applying.chain(route.problems).copied().flatten().collect();
+    by_status(&applying.chain(route.problems).copied().flatten().copied().collect::<Vec<_>>())
+}
+
+/// Returns the titles of these problems by their status.
+fn by_status(possible: &[&ProblemType]) -> BTreeMap<u16, Vec<&'static str>> {
     let mut by_status: BTreeMap<u16, Vec<&str>> = BTreeMap::new();
     for kind in problem::ALL.iter().filter(|kind| possible.contains(kind)) {
         by_status.entry(kind.status.as_u16()).or_default().push(kind.title);

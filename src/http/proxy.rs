@@ -6,9 +6,8 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, header};
-use http_body_util::{BodyExt as _, Full};
-use serde_json::json;
+use http::{HeaderMap, HeaderName, HeaderValue, Request, header};
+use http_body_util::BodyExt as _;
 use warp::Reply as _;
 
 use super::app::App;
@@ -18,7 +17,7 @@ use super::problem::{self, Problem};
 use super::request::context::{Outcome, RequestContext, RequestHead};
 use super::request::path_params::PathParams;
 use super::server::request_body::RequestBody;
-use super::server::service::{DirectAnswer, DirectApi};
+use super::server::service::{DirectAnswer, DirectApi, DirectPaths};
 use crate::broker::{Authenticated, Caller};
 use crate::egress::{self, BoxError};
 use crate::permission::Permission;
@@ -33,8 +32,12 @@ const PATTERN: &str = "/v1/proxy/{cred_id}/{path}";
 /// Beginning of every API key.
 pub(super) const KEY_PREFIX: &str = "srk_";
 
-/// Returns the beginning of the paths of the proxy, and its service.
-pub(crate) fn api(app: App) -> (String, DirectApi) {
+/// Paths that describe the proxy itself, and are routes of the API. No id of a credential reads like
+/// them.
+const DESCRIPTIONS: [&str; 2] = ["ca.pem", "destinations"];
+
+/// Returns the paths of the proxy, and its service.
+pub(crate) fn api(app: App) -> (DirectPaths, DirectApi) {
     let proxy = app.proxy.clone();
     let prefix = format!("{}{PREFIX}", app.settings.base_path);
     let answer = move |request: Request<RequestBody>, context| {
@@ -43,7 +46,8 @@ pub(crate) fn api(app: App) -> (String, DirectApi) {
             Box::pin(async move { answer(&app, &proxy, request, context).await });
         answer
     };
-    (prefix, Box::new(answer))
+    let paths = move |path: &str| path.strip_prefix(&prefix).is_some_and(|rest| !DESCRIPTIONS.contains(&rest));
+    (Box::new(paths), Box::new(answer))
 }
 
 async fn answer(app: &App, proxy: &Proxy, request: Request<RequestBody>, context: RequestContext) -> DirectAnswer {
@@ -93,9 +97,6 @@ async fn carry_out(
     let head = RequestHead { context, method: parts.method.clone(), path, query: String::new(), headers };
     let authenticated = Arc::new(auth::authenticate(&app.broker, &app.failed_attempts, &head).await?);
     outcome.api_key = authenticated.api_key();
-    if head.method == Method::GET && DESCRIPTIONS.contains(&head.path.as_str()) {
-        return describe(app, &authenticated, &head).await;
-    }
     let prepare = |caller: &Caller| {
         let place = place.ok_or_else(|| Problem::new(&problem::NOT_FOUND, "Not Found"))?;
         // Each request leaves an audit row, as each answer with a secret does.
@@ -117,32 +118,6 @@ async fn carry_out(
     };
     let asking = Asking { head: &head, authenticated: &authenticated, pattern: PATTERN };
     send(app, proxy, asking, prepare, outcome).await
-}
-
-/// Paths that describe the proxy itself. No id of a credential reads like them.
-const DESCRIPTIONS: [&str; 2] = ["/v1/proxy/ca.pem", "/v1/proxy/destinations"];
-
-/// Returns the certificate that clients of the forward proxy trust, or the hosts that the key may
-/// use.
-async fn describe(
-    app: &App,
-    authenticated: &Authenticated,
-    head: &RequestHead,
-) -> Result<http::Response<StreamedBody>, Problem> {
-    let caller = Caller::authorize(authenticated, Permission::ProxyIntegrations, head)?;
-    app.secret_rate.count(&caller.share_name(), &caller.user)?;
-    let (media_type, body) = if head.path == DESCRIPTIONS[0] {
-        ("application/x-pem-file", app.broker.proxy_ca().await?.pem())
-    } else {
-        let found = app.broker.destinations(&caller).await?;
-        let hosts = found.hosts.into_iter();
-        let hosts: Vec<_> = hosts.map(|(host, ids)| json!({"host": host, "credentials": ids})).collect();
-        ("application/json", json!({ "destinations": hosts, "providers": found.providers }).to_string())
-    };
-    let mut response = http::Response::new(Full::from(body).map_err(|never| match never {}).boxed_unsync());
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
 }
 
 /// An authenticated request of an entry point.

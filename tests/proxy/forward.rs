@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::Method;
 use serde_json::json;
 use strongroom::catalog::entry::PlaceholderPattern;
 use strongroom::http::{Limits, Listener};
@@ -499,7 +500,16 @@ async fn destinations_and_the_certificate_are_described() {
     assert!(pem.starts_with("-----BEGIN CERTIFICATE-----\n") && !pem.contains("PRIVATE"), "{pem}");
     assert_eq!(pem, scene.server.broker.proxy_ca().await.unwrap().pem());
     for what in ["destinations", "ca.pem"] {
-        scene.server.get(&format!("/v1/proxy/{what}")).key(&scene.server.key).send().await.is(403);
+        let path = format!("/v1/proxy/{what}");
+        scene.server.get(&path).key(&scene.server.key).send().await.is(403);
+        let head = scene.server.ask(Method::HEAD, &path).key(&scene.agent).send().await.is(200);
+        assert!(head.header("X-Request-Id").is_some() && head.header("Strongroom-Request-Id").is_none());
+        let (length, whole) = (head.header("Content-Length").unwrap().to_owned(), get(what).send().await);
+        assert_eq!((head.text(), length), (String::new(), whole.text().len().to_string()), "{what}");
+        for method in [Method::POST, Method::DELETE, Method::OPTIONS] {
+            let refused = scene.server.ask(method, &path).key(&scene.agent).send().await.is(405);
+            assert_eq!(refused.header("Allow"), Some("GET, HEAD"), "{what}");
+        }
     }
     assert_eq!(audited(&scene.server, "proxy_ca.create").len(), 1);
 }

@@ -13,6 +13,7 @@ mod endpoint;
 mod grants;
 mod oauth;
 mod providers;
+mod proxy;
 mod public_keys;
 mod revocations;
 pub(crate) mod route;
@@ -92,6 +93,8 @@ pub(crate) fn api(base_path: &str) -> BoxedFilter<(Response,)> {
             .or(grants)
             .unify()
             .or(approvals)
+            .unify()
+            .or(path("proxy").and(proxy()))
             .unify(),
     );
     let open = path("healthz")
@@ -105,6 +108,12 @@ pub(crate) fn api(base_path: &str) -> BoxedFilter<(Response,)> {
         .or(path!("v1" / "oauth" / "client.json" / ..).and(endpoint([&public_keys::CLIENT])))
         .unify();
     base.clone().and(v1.or(open).unify()).or(open).unify().recover(not_found).unify().boxed()
+}
+
+/// The routes that describe the proxy.
+fn proxy() -> impl Filter<Extract = (Response,), Error = Rejection> + Copy {
+    let ca = path("ca.pem").and(endpoint([&proxy::CA]));
+    path("destinations").and(endpoint([&proxy::DESTINATIONS])).or(ca).unify()
 }
 
 /// Matches the base path, which may be empty.

@@ -217,7 +217,7 @@ where
     fn shapes(&self) -> Shapes {
         let mut components = Vec::new();
         let response = R::schema(&mut components);
-        Shapes { request: A::body(), response, components }
+        Shapes { request: A::body(), response, media_type: R::MEDIA_TYPE, components }
     }
 
     fn run(&self, exchange: Exchange) -> Running {
@@ -233,6 +233,7 @@ where
 pub(crate) struct Shapes {
     pub(crate) request: Option<(&'static str, RefOr<Schema>)>,
     pub(crate) response: RefOr<Schema>,
+    pub(crate) media_type: &'static str,
     /// Schemas that the two refer to, by name.
     pub(crate) components: Vec<(String, RefOr<Schema>)>,
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use utoipa::ToSchema;
 
 use super::route::{Route, route};
-use super::{approvals, credentials, grants, oauth, providers, public_keys, revocations, status};
+use super::{approvals, credentials, grants, oauth, providers, proxy, public_keys, revocations, status};
 use crate::http::app::App;
 use crate::http::json::{JsonReply, One};
 use crate::http::openapi;
@@ -39,6 +39,8 @@ pub fn table() -> Vec<&'static Route> {
         &credentials::UPDATE,
         &credentials::REFRESH,
         &credentials::TOKEN,
+        &proxy::DESTINATIONS,
+        &proxy::CA,
         &public_keys::JWKS,
         &public_keys::CLIENT,
         &status::HEALTHZ,

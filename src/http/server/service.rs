@@ -41,6 +41,9 @@ pub(crate) type DirectApi = Box<dyn Fn(Request<RequestBody>, RequestContext) -> 
 
 pub(crate) type DirectResponding = Pin<Box<dyn Future<Output = DirectAnswer> + Send>>;
 
+/// Returns true for the paths that such a service answers.
+pub(crate) type DirectPaths = Box<dyn Fn(&str) -> bool + Send + Sync>;
+
 /// An answer of the proxy or the MCP server.
 pub(crate) enum DirectAnswer {
     /// A response of our own.
@@ -51,9 +54,8 @@ pub(crate) enum DirectAnswer {
 
 /// The services that answer the requests of a connection.
 pub(crate) enum Services {
-    /// The API, and the services in front of warp, each with the beginning of the paths that it
-    /// answers.
-    Api { api: Api, direct: Vec<(String, DirectApi)> },
+    /// The API, and the services in front of warp, each with its paths.
+    Api { api: Api, direct: Vec<(DirectPaths, DirectApi)> },
     /// The forward proxy, or the requests in one of its tunnels.
     Forward(DirectApi),
 }
@@ -64,7 +66,7 @@ impl Services {
         match self {
             Self::Api { direct, .. } => {
                 let mut direct = direct.iter();
-                let (_, service) = direct.find(|(prefix, _)| head.uri.path().starts_with(prefix.as_str()))?;
+                let (_, service) = direct.find(|(answers, _)| answers(head.uri.path()))?;
                 Some(service)
             }
             Self::Forward(proxy) => Some(proxy),
