@@ -61,7 +61,11 @@ impl Scene {
 
     /// Creates a key of alice, in a file.
     fn key_file(&self, name: &str, permissions: &[&str]) -> String {
-        let words = [&["key", "create", "--user", "alice", "--permission"], permissions].concat();
+        self.key_file_with(name, &["--user", "alice"], permissions)
+    }
+
+    fn key_file_with(&self, name: &str, options: &[&str], permissions: &[&str]) -> String {
+        let words = [&["key", "create"], options, &["--permission"], permissions].concat();
         let path = self.installation.path(name);
         std::fs::write(&path, self.installation.run(&words).must_succeed().stdout()).unwrap();
         path.display().to_string()
@@ -333,6 +337,20 @@ async fn bound_hosts_go_through_the_forward_proxy() {
     // The server's authority is beside the roots of the system.
     let bundle = stdout.lines().find_map(|line| line.strip_prefix("SSL_CERT_FILE=")).unwrap();
     assert!(stdout.contains(&format!("GIT_SSL_CAINFO={bundle}\n")) && !std::path::Path::new(bundle).exists());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn command_acts_for_the_user_of_the_run_alone() {
+    let scene = Scene::new().await;
+    scene.installation.key("bob");
+    let key = scene.key_file_with("service", &["--service"], &["PROXY_INTEGRATIONS"]);
+    let header = "-H 'Strongroom-User: bob' -H 'strongroom-other: x'";
+    let script =
+        format!("curl -sS --noproxy '' -x \"$http_proxy\" {header} {}/v1/models; {REQUEST} {header}", scene.api);
+    let (_, stdout, stderr) = scene.shell(&["--user", "alice", "--key-file", &key], &script);
+    assert_eq!(stdout, "{\"data\":[\"a-model\"]}".repeat(2), "{stderr}");
+    let received = scene.received();
+    assert!(received.iter().all(|head| head.contains(&format!("Bearer {SECRET}\r\n"))), "{received:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -262,6 +262,31 @@ async fn placeholder_in_the_path_gives_way_to_the_secret() {
 }
 
 #[tokio::test]
+async fn user_of_a_service_key_has_one_name() {
+    let origin = Origin::fine().await;
+    let scene = Scene::new(&origin, BEARER).await;
+    let key = scene.server.service_key_with(&[], &[Permission::ProxyIntegrations]).await;
+    let (user, url) = ("alice", format!("{}/v1/", origin.base));
+    let basic = |name: &str| format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(format!("{name}:{key}")));
+    let named = |name: &str| format!("Strongroom-User: {name}\r\n");
+    let mut raw = forward(&scene.server).await;
+    for (headers, answer) in [
+        (basic(user), 200),
+        (format!("{}{}", basic(user), named(user)), 200),
+        (format!("{}{}", basic(""), named(user)), 200),
+        (format!("{}{}", basic("bob"), named(user)), 400),
+        (format!("{}{}", basic(user), named("bob")), 400),
+        (format!("{}{}{}", basic(user), named(user), named("bob")), 400),
+        (basic(""), 400),
+    ] {
+        assert_eq!(raw.ask(absolute(&url, &headers)).await.status, answer, "{headers}");
+        let connected = forward(&scene.server).await.ask(connect(host(&origin), &headers)).await;
+        assert_eq!(connected.status, answer, "{headers}");
+    }
+    assert_eq!(origin.received().len(), 3);
+}
+
+#[tokio::test]
 async fn plain_http_in_a_tunnel_is_bound_if_the_record_says_http() {
     let (origin, other) = (Origin::fine().await, Origin::fine().await);
     let scene = Scene::new(&origin, BEARER).await;

@@ -8,13 +8,10 @@ use hyper::body::Incoming;
 
 use crate::egress::{BoxError, StreamBody};
 
-/// Removes the headers that say who asks: the relay sets them. Without this, a command could act for
-/// another user of a service key.
+/// Removes the headers to the server, except the one that names a credential. With them, a command
+/// could act for another user of a service key.
 pub(super) fn remove_own_headers(headers: &mut HeaderMap) {
-    let is_own = |name: &HeaderName| {
-        let name = name.as_str();
-        name == "x-api-key" || name.starts_with("strongroom-") && name != "strongroom-credential"
-    };
+    let is_own = |name: &HeaderName| name.as_str().starts_with("strongroom-") && name != "strongroom-credential";
     let own: Vec<HeaderName> = headers.keys().filter(|name| is_own(name)).cloned().collect();
     for name in own {
         headers.remove(name);
@@ -64,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_of_connection_and_key_are_removed() {
+    fn headers_of_connection_and_user_are_removed() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("connection", "keep-alive, x-mine"),
@@ -73,7 +70,7 @@ mod tests {
             ("te", "trailers"),
             ("host", "127.0.0.1"),
             ("transfer-encoding", "chunked"),
-            ("x-api-key", "placeholder"),
+            ("x-api-key", "kept"),
             ("strongroom-user", "bob"),
             ("strongroom-credential", "kept"),
             ("authorization", "kept"),
@@ -84,6 +81,6 @@ mod tests {
         remove_own_headers(&mut headers);
         let mut names: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
         names.sort_unstable();
-        assert_eq!(names, ["authorization", "strongroom-credential", "te"]);
+        assert_eq!(names, ["authorization", "strongroom-credential", "te", "x-api-key"]);
     }
 }

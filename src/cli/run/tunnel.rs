@@ -13,7 +13,7 @@ use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
-use super::message::{refused, remove_connection_headers, returned};
+use super::message::{refused, remove_connection_headers, remove_own_headers, returned};
 use crate::broker::HostPattern;
 use crate::egress::{BoxError, StreamBody};
 use crate::id::UserId;
@@ -95,6 +95,7 @@ impl Tunnels {
         let body = body.map_err(|error| -> BoxError { Box::new(error) }).boxed_unsync();
         let address = if self.is_bound(&destination) {
             let Some(forward) = &self.forward else { return refused(StatusCode::FORBIDDEN, NO_LISTENER) };
+            remove_own_headers(&mut parts.headers);
             parts.headers.insert(PROXY_AUTHORIZATION, forward.authorization.clone());
             forward.address.clone()
         } else if scheme == Scheme::Https {

@@ -89,7 +89,11 @@ impl Presented {
             RequestHead { context, method: method.clone(), path: String::new(), query: String::new(), headers };
         let authenticated = auth::authenticate(&app.broker, &app.failed_attempts, &head).await?;
         if let (KeyHolder::Service { .. }, Some(user)) = (&authenticated.holder, &self.user) {
-            head.headers.entry(USER_HEADER).or_insert_with(|| user.clone());
+            // Two different names are refused, as two headers are: the holder of the proxy's URL may not
+            // be the author of the request.
+            if head.headers.get_all(USER_HEADER).iter().all(|named| named != user) {
+                head.headers.append(USER_HEADER, user.clone());
+            }
         }
         Ok((head, authenticated))
     }
