@@ -354,6 +354,23 @@ async fn command_acts_for_the_user_of_the_run_alone() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn web_pages_cannot_use_the_relay() {
+    let scene = Scene::new().await;
+    let code = "-o /dev/null -w '%{http_code} '";
+    let mut script = String::new();
+    for header in ["Host: evil.example", "Host: 127.0.0.1", "Host:", "Origin: http://evil.example", "Origin: null"] {
+        script += &format!("{REQUEST} {code} -H '{header}'; ");
+    }
+    script += &format!("{REQUEST} {code} -H 'Sec-Fetch-Site: cross-site'; ");
+    script += &format!(
+        "port=$(echo $OPENAI_BASE_URL | cut -d: -f3 | cut -d/ -f1); {REQUEST} {code} -H \"Host: localhost:$port\""
+    );
+    let (_, stdout, stderr) = scene.shell(&[], &script);
+    assert_eq!(stdout, "403 403 403 403 403 403 200 ", "{stderr}");
+    assert_eq!(scene.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mcp_command_passes_messages_to_the_server() {
     let scene = Scene::new().await;
     let key = std::fs::read_to_string(scene.key_file("agent", &["PROXY_INTEGRATIONS"])).unwrap();

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
+use http::header::{HOST, ORIGIN, PROXY_AUTHENTICATE, PROXY_AUTHORIZATION};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
@@ -49,6 +49,7 @@ pub(super) struct RelayState {
     pub(super) tunnels: Tunnels,
     /// Credentials that the path proxy is limited to; empty: all of the key.
     pub(super) credentials: Vec<CredentialId>,
+    port: u16,
     token: Option<String>,
     /// Hosts of `run --check` that were asked for.
     pub(super) checked: Mutex<BTreeSet<String>>,
@@ -90,7 +91,8 @@ impl Relay {
     /// Serves in the background, until the runtime ends.
     pub(super) fn serve(self, server: Server, tunnels: Tunnels, credentials: Vec<CredentialId>) -> Arc<RelayState> {
         let Self { listener, address, token } = self;
-        let state = RelayState { server, tunnels, credentials, token, checked: Mutex::default() };
+        let port = address.port();
+        let state = RelayState { server, tunnels, credentials, port, token, checked: Mutex::default() };
         let state = Arc::new(state);
         let shared = Arc::clone(&state);
         tokio::spawn(async move {
@@ -148,6 +150,9 @@ impl RelayState {
 
     /// Passes a request on to the server's path proxy.
     async fn path_proxy(&self, request: Request<Incoming>) -> Response<StreamBody> {
+        if self.is_of_web_page(request.headers()) {
+            return refused(StatusCode::FORBIDDEN, "requests of web pages and to other host names are not passed on");
+        }
         let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
         let target = match &self.token {
             Some(token) => target.strip_prefix('/').and_then(|target| target.strip_prefix(token.as_str())),
@@ -169,6 +174,15 @@ impl RelayState {
             Ok(response) => returned(response),
             Err(error) => refused(StatusCode::BAD_GATEWAY, &format!("the server does not answer: {error}")),
         }
+    }
+
+    /// Returns true if a browser may have sent the request for a web page. A page whose host name was
+    /// resolved to this machine (DNS rebinding) has that name in `Host`.
+    fn is_of_web_page(&self, headers: &HeaderMap) -> bool {
+        let own = [format!("127.0.0.1:{}", self.port), format!("localhost:{}", self.port)];
+        let mut hosts = headers.get_all(HOST).iter();
+        let is_own = hosts.next().is_some_and(|host| own.iter().any(|own| host == own)) && hosts.next().is_none();
+        !is_own || headers.contains_key(ORIGIN) || headers.contains_key("sec-fetch-site")
     }
 
     fn is_authenticated(&self, headers: &HeaderMap) -> bool {
