@@ -130,6 +130,11 @@ impl SecretReader {
         Self { environment, hidden: hidden.into_iter().collect() }
     }
 
+    /// Returns the variables that hold secrets.
+    pub fn hidden(&self) -> &BTreeSet<String> {
+        &self.hidden
+    }
+
     /// Reads the secret: line ends and a byte order mark around it are dropped; a blank one is a
     /// fault.
     pub fn read(&self, source: &SecretSource) -> Result<Secret, SecretFault> {

@@ -371,6 +371,22 @@ async fn web_pages_cannot_use_the_relay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn variables_with_secrets_are_not_inherited() {
+    let scene = Scene::new().await;
+    let file = scene.installation.path("strongroom.toml");
+    let settings = std::fs::read_to_string(&file).unwrap();
+    let settings = settings.replace("{ file = \"strongroom.key\" }", "{ env = \"MY_MASTER\" }")
+        + "\n[providers.github]\nclient_id = \"x\"\nclient_secret = { env = \"MY_CLIENT\" }\n";
+    std::fs::write(file, settings).unwrap();
+    let master = std::fs::read_to_string(scene.installation.path("strongroom.key")).unwrap();
+    let variables = [PATH, ("MY_MASTER", master.trim()), ("MY_CLIENT", "client-secret"), ("MY_OTHER", "kept")];
+    let (code, stdout, stderr) = scene.installation.start(&["run", "--", "env"], &variables).end();
+    assert_eq!(code, 0, "{stderr}");
+    assert!(stdout.contains("MY_OTHER=kept\n"), "{stdout}");
+    assert!(!stdout.contains("MY_MASTER") && !stdout.contains("MY_CLIENT"), "{stdout}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn mcp_command_passes_messages_to_the_server() {
     let scene = Scene::new().await;
     let key = std::fs::read_to_string(scene.key_file("agent", &["PROXY_INTEGRATIONS"])).unwrap();

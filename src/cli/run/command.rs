@@ -123,7 +123,7 @@ impl Run {
         let forward = self.forward_proxy.clone().or_else(|| self.configured_proxy(installation.config()));
         let forward = forward.and_then(|address| ForwardProxy::new(address, &key, user));
         let relay = Relay::open(self.proxy_auth).await?;
-        let mut child = ChildEnvironment::new(&inherited);
+        let mut child = ChildEnvironment::new(&inherited, &installation.config().secrets);
         child.proxy(&relay.proxy_url(), relay.port(), &bound, &inherited);
         let mut bundles = ca.map(Bundles::new).transpose()?;
         if let Some(bundles) = &mut bundles {

@@ -8,7 +8,7 @@ use std::path::Path;
 use super::bundle::Bundles;
 use crate::broker::HostPattern;
 use crate::cli::failure::Failure;
-use crate::config::Environment;
+use crate::config::{Environment, SecretReader};
 
 /// Variables that name the proxy. libcurl reads `http_proxy` in lower case only.
 const PROXY: [&str; 10] = [
@@ -57,9 +57,12 @@ pub(super) struct ChildEnvironment {
 }
 
 impl ChildEnvironment {
-    /// Removes the variables of Strongroom: settings, keys and passphrases.
-    pub(super) fn new(inherited: &Environment) -> Self {
-        Self { set: BTreeMap::new(), removed: inherited.names_beginning_with("STRONGROOM_") }
+    /// Removes the variables of Strongroom (settings, keys and passphrases), and those from which the
+    /// configuration reads secrets.
+    pub(super) fn new(inherited: &Environment, secrets: &SecretReader) -> Self {
+        let mut removed = inherited.names_beginning_with("STRONGROOM_");
+        removed.extend(secrets.hidden().iter().map(OsString::from));
+        Self { set: BTreeMap::new(), removed }
     }
 
     pub(super) fn set(&mut self, name: &str, value: impl Into<OsString>) {
@@ -145,8 +148,9 @@ mod tests {
             ("NO_PROXY", "corp.example"),
             ("JAVA_TOOL_OPTIONS", "-Xmx1g"),
         ]);
-        let mut child = ChildEnvironment::new(&inherited);
-        assert_eq!(child.removed, ["STRONGROOM_API_KEY", "STRONGROOM_VAULT__PASSPHRASE"]);
+        let secrets = SecretReader::new(Environment::default(), ["MY_MASTER_KEY".to_owned()]);
+        let mut child = ChildEnvironment::new(&inherited, &secrets);
+        assert_eq!(child.removed, ["STRONGROOM_API_KEY", "STRONGROOM_VAULT__PASSPHRASE", "MY_MASTER_KEY"]);
         child.proxy("http://127.0.0.1:9", 9, &[], &inherited);
         for name in ["HTTPS_PROXY", "https_proxy", "http_proxy", "ALL_PROXY"] {
             assert_eq!(child.set[name], "http://127.0.0.1:9");
@@ -158,7 +162,7 @@ mod tests {
     #[test]
     fn certificates_are_set_for_every_tool() {
         let inherited = Environment::given([("SSL_CERT_FILE", "/no/such/file")]);
-        let mut child = ChildEnvironment::new(&inherited);
+        let mut child = ChildEnvironment::new(&inherited, &SecretReader::default());
         let mut bundles = Bundles::new("CA".to_owned()).unwrap();
         child.certificates(&mut bundles, &inherited).unwrap();
         assert_eq!(child.set["SSL_CERT_FILE"], child.set["GIT_SSL_CAINFO"]);
