@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::path::Path;
+
+use ipnet::IpNet;
 
 use super::bundle::Bundles;
 use crate::broker::HostPattern;
@@ -46,8 +49,11 @@ const BUNDLE: [&str; 15] = [
 /// Variables that name a file in addition to the roots of the tool.
 const ADDED_CA: [&str; 2] = ["DENO_CERT", "NODE_EXTRA_CA_CERTS"];
 
-/// Hosts that no tool asks the proxy for.
-const NO_PROXY: &str = "localhost,127.0.0.1,::1,host.docker.internal";
+/// Hosts that no tool asks the proxy for, unless they are those of a credential.
+const NO_PROXY: [&str; 4] = ["localhost", "127.0.0.1", "::1", "host.docker.internal"];
+
+/// Hosts that Java never asks the proxy for if its list has any host.
+const JAVA_LOOPBACK: [&str; 5] = ["localhost", "127.0.0.0/8", "::1", "0.0.0.0", "::"];
 
 /// Changes to the inherited environment.
 #[derive(Debug, Default)]
@@ -82,7 +88,10 @@ impl ChildEnvironment {
         let former = inherited.get("JAVA_TOOL_OPTIONS").map(|options| format!("{options} ")).unwrap_or_default();
         let java =
             ["http", "https"].map(|scheme| format!("-D{scheme}.proxyHost=127.0.0.1 -D{scheme}.proxyPort={port}"));
-        self.set("JAVA_TOOL_OPTIONS", format!("{former}{} -Dhttp.nonProxyHosts=localhost|127.*|[::1]", java.join(" ")));
+        // Java adds all loopback hosts to a list that is not empty.
+        let is_loopback_bound = bound.iter().any(|pattern| JAVA_LOOPBACK.iter().any(|host| is_covered(pattern, host)));
+        let direct = if is_loopback_bound { "" } else { "localhost|127.*|[::1]" };
+        self.set("JAVA_TOOL_OPTIONS", format!("{former}{} -Dhttp.nonProxyHosts={direct}", java.join(" ")));
     }
 
     /// Sets the files of certificates.
@@ -104,20 +113,29 @@ impl ChildEnvironment {
 /// Merges the hosts that are reached without the proxy. A bound host is not among them, because no
 /// credential would be added to its requests.
 fn no_proxy(former: &str, bound: &[HostPattern]) -> String {
-    let covers = |item: &str, host: &str| {
-        let item = item.trim_start_matches('*').trim_start_matches('.').to_ascii_lowercase();
-        item.is_empty() || host == item || host.ends_with(&format!(".{item}"))
-    };
-    let is_kept = |item: &&str| {
-        let name =
-            item.rsplit_once(':').map_or(*item, |(name, port)| if port.parse::<u16>().is_ok() { name } else { item });
-        let hosts = bound.iter().map(|pattern| pattern.host().trim_start_matches("*.").to_owned());
-        !item.is_empty()
-            && !hosts.into_iter().any(|host| covers(name, &host))
-            && !NO_PROXY.split(',').any(|own| own == *item)
-    };
-    let former = former.split(',').map(str::trim).filter(is_kept);
-    NO_PROXY.split(',').chain(former).collect::<Vec<_>>().join(",")
+    let mut kept: Vec<&str> = Vec::new();
+    for item in NO_PROXY.iter().copied().chain(former.split([',', ' ', '\t'])) {
+        if !item.is_empty() && !kept.contains(&item) && !bound.iter().any(|pattern| is_covered(pattern, item)) {
+            kept.push(item);
+        }
+    }
+    kept.join(",")
+}
+
+/// Returns true if an item of `NO_PROXY` covers a host of the pattern, as the most generous of the
+/// tools reads it.
+fn is_covered(pattern: &HostPattern, item: &str) -> bool {
+    let is_address = item.parse::<IpAddr>().is_ok();
+    let is_port = |text: &str| text.parse::<u16>().is_ok();
+    let name = item.rsplit_once(':').filter(|(_, port)| !is_address && is_port(port)).map_or(item, |(name, _)| name);
+    let name = name.trim_start_matches('*').trim_matches(['.', '[', ']']).to_ascii_lowercase();
+    let host = pattern.host();
+    let (is_below, host) = host.strip_prefix("*.").map_or((false, host.as_str()), |host| (true, host));
+    let host = host.trim_matches(['[', ']']);
+    let ends_below = |name: &str, end: &str| name.strip_suffix(end).is_some_and(|rest| rest.ends_with('.'));
+    let in_network = |address: IpAddr| name.parse::<IpNet>().is_ok_and(|network| network.contains(&address));
+    let in_network = host.parse::<IpAddr>().is_ok_and(in_network);
+    name.is_empty() || host == name || ends_below(host, &name) || is_below && ends_below(&name, host) || in_network
 }
 
 #[cfg(test)]
@@ -130,13 +148,35 @@ mod tests {
 
     #[test]
     fn bound_hosts_do_not_bypass_the_proxy() {
-        let merged = |former: &str| no_proxy(former, &bound()).strip_prefix(NO_PROXY).unwrap().to_owned();
+        let fixed = NO_PROXY.join(",");
+        let merged = |former: &str| no_proxy(former, &bound()).strip_prefix(&fixed).unwrap().to_owned();
         assert_eq!(merged(""), "");
         assert_eq!(merged("internal.example, .corp,localhost,10.0.0.0/8"), ",internal.example,.corp,10.0.0.0/8");
         for former in ["*", "github.com", ".github.com", "*.github.com", "API.GitHub.com:443", "com", "zendesk.com"] {
             assert_eq!(merged(former), "", "{former}");
         }
-        assert_eq!(merged("hub.com"), ",hub.com");
+        for former in ["acme.zendesk.com", ".acme.zendesk.com:443", "github.com.", "a.example api.github.com"] {
+            assert_eq!(merged(former), if former.contains("a.example") { ",a.example" } else { "" }, "{former}");
+        }
+        assert_eq!(merged("hub.com,notzendesk.com"), ",hub.com,notzendesk.com");
+    }
+
+    #[test]
+    fn bound_loopback_hosts_do_not_bypass_the_proxy() {
+        let merged = |bound: &str, former: &str| no_proxy(former, &[bound.parse().unwrap()]);
+        assert_eq!(merged("http://localhost:9000", ""), "127.0.0.1,::1,host.docker.internal");
+        assert_eq!(merged("http://127.0.0.1:9000", "127.0.0.0/8"), "localhost,::1,host.docker.internal");
+        assert_eq!(merged("http://[::1]:9000", "[::1]:9000"), "localhost,127.0.0.1,host.docker.internal");
+        assert_eq!(merged("http://host.docker.internal", "internal"), "localhost,127.0.0.1,::1");
+        assert_eq!(merged("https://10.1.2.3", "10.0.0.0/8,10.2.0.0/16"), NO_PROXY.join(",") + ",10.2.0.0/16");
+        for (bound, direct) in
+            [("http://127.0.0.2:1", ""), ("http://localhost", ""), ("10.1.2.3", "localhost|127.*|[::1]")]
+        {
+            let mut child = ChildEnvironment::default();
+            child.proxy("http://127.0.0.1:9", 9, &[bound.parse().unwrap()], &Environment::given::<&str, &str>([]));
+            let java = child.set["JAVA_TOOL_OPTIONS"].to_str().unwrap();
+            assert!(java.ends_with(&format!(" -Dhttp.nonProxyHosts={direct}")), "{java}");
+        }
     }
 
     #[test]
@@ -155,7 +195,7 @@ mod tests {
         for name in ["HTTPS_PROXY", "https_proxy", "http_proxy", "ALL_PROXY"] {
             assert_eq!(child.set[name], "http://127.0.0.1:9");
         }
-        assert_eq!(child.set["no_proxy"], format!("{NO_PROXY},corp.example").as_str());
+        assert_eq!(child.set["no_proxy"], format!("{},corp.example", NO_PROXY.join(",")).as_str());
         assert!(child.set["JAVA_TOOL_OPTIONS"].to_str().unwrap().starts_with("-Xmx1g -Dhttp.proxyHost=127.0.0.1"));
     }
 

@@ -12,17 +12,19 @@ use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use url::Host;
 
 use super::message::{refused, remove_connection_headers, remove_own_headers, returned};
 use crate::broker::HostPattern;
+use crate::config::is_loopback;
 use crate::egress::{BoxError, StreamBody};
 use crate::id::UserId;
 use crate::policy::{Destination, Scheme};
 use crate::secret::Secret;
 
 /// Message for a host of a credential if the server has no forward proxy.
-const NO_LISTENER: &str = "this host belongs to a credential, and the relay knows no forward proxy of the server: use the \
-                           base URL in the variables of the provider";
+const NO_LISTENER: &str = "this host belongs to a credential, and the relay has no forward proxy for it: use the base URL in \
+                           the variables of the provider";
 
 /// Hosts of credentials, and the way to each host.
 pub(super) struct Tunnels {
@@ -36,6 +38,23 @@ pub(super) struct Tunnels {
 pub(super) struct ForwardProxy {
     address: String,
     authorization: HeaderValue,
+}
+
+/// Checks an address of `--forward-proxy`. The API key crosses the way to it in clear.
+pub(super) fn forward_proxy(text: &str) -> Result<String, String> {
+    if text.contains("://") {
+        return Err("write HOST:PORT, without a scheme".to_owned());
+    }
+    let destination = Destination::parse_connect(text).map_err(|_| "write HOST:PORT, such as 127.0.0.1:8485")?;
+    if !Host::parse(destination.host()).is_ok_and(|host| is_loopback(&host)) {
+        return Err(format!(
+            "the API key would cross the network in clear: name a loopback address, such as that of a tunnel: \
+             ssh -L 8485:127.0.0.1:{} {}",
+            destination.port(),
+            destination.host()
+        ));
+    }
+    Ok(text.to_owned())
 }
 
 impl ForwardProxy {
@@ -53,13 +72,18 @@ impl Tunnels {
         self.bound.iter().any(|pattern| destination.fits(pattern))
     }
 
+    /// Returns true if a host is bound by https or by http. A tunnel may carry either.
+    fn is_bound_in_tunnel(&self, destination: &Destination) -> bool {
+        self.is_bound(destination) || self.is_bound(&destination.clone().with_scheme(Scheme::Http))
+    }
+
     /// Opens a tunnel.
     pub(super) async fn connect(&self, request: Request<Incoming>) -> Response<StreamBody> {
         let authority = request.uri().authority().map_or("", |authority| authority.as_str()).to_owned();
         let Ok(destination) = Destination::parse_connect(&authority) else {
             return refused(StatusCode::BAD_REQUEST, "CONNECT needs HOST:PORT");
         };
-        if self.is_bound(&destination) {
+        if self.is_bound_in_tunnel(&destination) {
             return match &self.forward {
                 Some(forward) => forward.connect(request, &authority).await,
                 None => refused(StatusCode::FORBIDDEN, NO_LISTENER),
@@ -161,4 +185,21 @@ fn established() -> Response<StreamBody> {
 
 fn unreachable(authority: &str, error: &dyn std::fmt::Display) -> Response<StreamBody> {
     refused(StatusCode::BAD_GATEWAY, &format!("cannot reach {authority}: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tunnel_to_a_host_of_http_is_bound() {
+        let bound = ["http://a.example", "b.example"].map(|host| host.parse().unwrap()).into();
+        let tunnels = Tunnels { bound, forward: None };
+        for (authority, is_bound) in
+            [("a.example:80", true), ("a.example:443", false), ("b.example:443", true), ("b.example:80", false)]
+        {
+            let destination = Destination::parse_connect(authority).unwrap();
+            assert_eq!(tunnels.is_bound_in_tunnel(&destination), is_bound, "{authority}");
+        }
+    }
 }
