@@ -36,6 +36,8 @@ impl Scene {
             ("200 OK", "application/json", r#"{"data":["a-model"]}"#.to_owned())
         })
         .await;
+        // The relay has the other name of this machine, so that no proxy is used for it.
+        let api = api.replace("127.0.0.1", "localhost");
         let port = peers::free_port().await;
         let settings = format!(
             "[proxy]\nlisten = \"127.0.0.1:{port}\"\n[egress]\nallow = [\"127.0.0.0/8\"]\n[providers.openai.api_key]\nbase_url = \"{api}/v1\"\n"
@@ -71,6 +73,15 @@ impl Scene {
         path.display().to_string()
     }
 
+    /// Stores another key of alice for the same API, and returns its id.
+    async fn second_credential(&self) -> String {
+        let key = self.installation.key("alice");
+        let body = json!({"type": "api_key", "api_key": "sk-second", "title": "t"});
+        let url = format!("{}/v1/integrations/openai/credentials", self.server.url);
+        let made = Ask::new(Method::POST, url).key(&key).json(&body).send().await.is(201).json();
+        made["id"].as_str().unwrap().to_owned()
+    }
+
     /// Returns the status of each key that a run made.
     fn made_keys(&self) -> Vec<String> {
         let keys = self.installation.run(&["key", "list", "--json"]).must_succeed().json();
@@ -89,7 +100,10 @@ async fn command_uses_a_base_url_and_sees_no_secret() {
     assert_eq!(code, 0, "{stderr}");
     assert!(stdout.starts_with("{\"data\":[\"a-model\"]}\n"), "{stdout}\n{stderr}");
     assert!(stdout.contains(&format!("/v1/proxy/{}\n", scene.id)) && stdout.contains("OPENAI_API_KEY=sk-proj-"));
-    assert!(stdout.contains("http_proxy=http://127.0.0.1:") && stdout.contains("NO_PROXY=localhost,127.0.0.1,"));
+    assert!(
+        stdout.contains("http_proxy=http://127.0.0.1:")
+            && stdout.contains("NO_PROXY=127.0.0.1,::1,host.docker.internal\n")
+    );
     for hidden in [SECRET, "srk_", "STRONGROOM_"] {
         assert!(!stdout.contains(hidden) && !stderr.contains(hidden), "{hidden}: {stdout}\n{stderr}");
     }
@@ -143,15 +157,33 @@ async fn exit_code_and_signals_are_those_of_the_command() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_that_obtain_secrets_are_refused() {
     let scene = Scene::new().await;
-    let wide = scene.key_file("wide", &["PROXY_INTEGRATIONS", "USE_INTEGRATIONS"]);
-    let (code, _, stderr) = scene.shell(&["--key-file", &wide], "echo ran >&2");
-    assert!(code == 2 && stderr.contains("has USE_INTEGRATIONS") && !stderr.contains("ran"), "{stderr}");
+    for options in [&["--user", "alice"][..], &["--user", "alice", "--provider", "github"]] {
+        let wide = scene.key_file_with("wide", options, &["PROXY_INTEGRATIONS", "USE_INTEGRATIONS"]);
+        let (code, _, stderr) = scene.shell(&["--key-file", &wide], "echo ran >&2");
+        assert!(code == 2 && stderr.contains("has USE_INTEGRATIONS") && !stderr.contains("ran"), "{stderr}");
+    }
     let none = scene.key_file("none", &["READ_INTEGRATIONS"]);
     let (code, _, stderr) = scene.shell(&["--key-file", &none], "echo ran >&2");
     assert!(code == 2 && stderr.contains("lacks PROXY_INTEGRATIONS") && !stderr.contains("ran"), "{stderr}");
     let unknown = [PATH, ("STRONGROOM_API_KEY", "srk_unknown")];
     let (code, _, stderr) = scene.installation.start(&["run", "--", "true"], &unknown).end();
     assert!(code == 1 && stderr.contains("does not accept this API key"), "{stderr}");
+    for (value, message) in [("", "STRONGROOM_API_KEY is empty"), (" \n", "STRONGROOM_API_KEY is empty")] {
+        let (code, _, stderr) =
+            scene.installation.start(&["run", "--", "true"], &[PATH, ("STRONGROOM_API_KEY", value)]).end();
+        assert!(code == 2 && stderr.contains(message), "{stderr}");
+    }
+    let agent = scene.key_file("agent", &["PROXY_INTEGRATIONS"]);
+    let (code, _, stderr) = scene.shell(&["--key-file", &agent, "--user", "bob"], "true");
+    assert!(code == 2 && stderr.contains("belongs to one user") && stderr.contains("leave out --user"), "{stderr}");
+    let (code, _, stderr) = scene.shell(&["--key-file", &agent, "--server", &scene.api], "true");
+    let message = format!("the server at {}/ answered 200 OK, and not as Strongroom does", scene.api);
+    assert!(code == 1 && stderr.contains(&message) && stderr.contains("check --server"), "{stderr}");
+    let service = scene.key_file_with("service", &["--service", "--users", "alice"], &["PROXY_INTEGRATIONS"]);
+    let (code, _, stderr) = scene.shell(&["--key-file", &service], "true");
+    assert!(code == 2 && stderr.contains("name the user with --user"), "{stderr}");
+    let (code, _, stderr) = scene.shell(&["--key-file", &service, "--user", "bob"], "true");
+    assert!(code == 1 && stderr.contains("This API key may not act for this user"), "{stderr}");
     assert!(scene.made_keys().is_empty());
     let (code, _, stderr) = scene.shell(&["--user", "nobody-here"], "true");
     assert!(code == 1 && stderr.contains("there is no user nobody-here"), "{stderr}");
@@ -303,16 +335,11 @@ fn run_works_beside_dev() {
 #[tokio::test(flavor = "multi_thread")]
 async fn keys_of_several_accounts_are_not_mixed() {
     let scene = Scene::new().await;
-    let key = scene.installation.key("alice");
-    let body = json!({"type": "api_key", "api_key": "sk-second", "title": "t"});
-    let path = "/v1/integrations/openai/credentials";
-    let url = format!("{}{path}", scene.server.url);
-    let made = Ask::new(Method::POST, url).key(&key).json(&body).send().await.is(201).json();
-    let second = made["id"].as_str().unwrap();
+    let second = scene.second_credential().await;
     let (_, stdout, stderr) = scene.shell(&[], "echo \"[$OPENAI_BASE_URL]\"");
     assert_eq!(stdout, "[]\n");
     assert!(stderr.contains("OPENAI_API_KEY is not set: name one of the credentials with --credential: "), "{stderr}");
-    assert_eq!(scene.shell(&["--credential", second], REQUEST).0, 0);
+    assert_eq!(scene.shell(&["--credential", &second], REQUEST).0, 0);
     assert!(scene.received()[0].contains("Bearer sk-second\r\n"));
 }
 
@@ -329,7 +356,7 @@ async fn key_of_ones_own_sets_the_variables() {
 #[tokio::test(flavor = "multi_thread")]
 async fn bound_hosts_go_through_the_forward_proxy() {
     let scene = Scene::new().await;
-    let script = format!("curl -sS --noproxy '' -x \"$http_proxy\" {}/v1/models; env", scene.api);
+    let script = format!("curl -sS {}/v1/models; env", scene.api);
     let (_, stdout, stderr) = scene.shell(&[], &script);
     assert!(stdout.starts_with("{\"data\":[\"a-model\"]}"), "{stdout} {stderr}");
     let received = scene.received();
@@ -368,6 +395,69 @@ async fn web_pages_cannot_use_the_relay() {
     let (_, stdout, stderr) = scene.shell(&[], &script);
     assert_eq!(stdout, "403 403 403 403 403 403 200 ", "{stderr}");
     assert_eq!(scene.received().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn named_credentials_limit_the_forward_proxy() {
+    let scene = Scene::new().await;
+    let second = scene.second_credential().await;
+    let wide = scene.key_file("wide", &["PROXY_INTEGRATIONS"]);
+    let header = format!("-H 'Strongroom-Credential: {second}'");
+    let script = format!("curl -sS {header} {}/v1/models; {REQUEST}", scene.api);
+    let (_, stdout, stderr) = scene.shell(&["--key-file", &wide, "--credential", &scene.id], &script);
+    assert!(stdout.contains("no forward proxy for it") && stdout.ends_with("{\"data\":[\"a-model\"]}"), "{stdout}");
+    assert!(stderr.contains("may use more credentials") && scene.received().len() == 1, "{stderr}");
+    // A key that is limited to the credential keeps its forward proxy.
+    let narrow =
+        scene.key_file_with("narrow", &["--user", "alice", "--credential", &scene.id], &["PROXY_INTEGRATIONS"]);
+    let (_, stdout, stderr) = scene.shell(&["--key-file", &narrow, "--credential", &scene.id], &script);
+    assert!(stdout.contains("/problems/not-granted") && !stderr.contains("more credentials"), "{stdout}");
+    let (code, _, stderr) = scene.shell(&["--key-file", &narrow, "--credential", &second], "echo ran >&2");
+    assert!(code == 2 && stderr.contains("cannot use a credential") && !stderr.contains("ran"), "{stderr}");
+    assert!(scene.received().iter().all(|head| head.contains(SECRET)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn signals_end_the_setup() {
+    let scene = Scene::new().await;
+    // Never answers.
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    for (signal, code) in [("INT", 130), ("TERM", 143), ("HUP", 129)] {
+        let words = ["run", "--server", &url, "--", "sh", "-c", "echo ran >&2"];
+        let running = scene.installation.start(&words, &[PATH]);
+        let (_connection, _) = silent.accept().unwrap();
+        assert_eq!(scene.made_keys().last().unwrap(), "active");
+        running.signal(signal);
+        let (ended, _, stderr) = running.end();
+        assert!(ended == code && !stderr.contains("ran"), "{ended} {stderr}");
+    }
+    assert_eq!(scene.made_keys(), ["revoked"; 3]);
+    // A probe of --check that takes long.
+    let slow = scene.installation.path("curl");
+    std::fs::write(&slow, "#!/bin/sh\n[ \"$1\" = --version ] && exit\ntouch probing\nexec sleep 60\n").unwrap();
+    std::fs::set_permissions(&slow, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let path = format!("{}:{}", scene.installation.folder.path().display(), PATH.1);
+    let running = scene.installation.start(&["run", "--check"], &[("PATH", &path)]);
+    while !scene.installation.path("probing").exists() {
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    running.signal("TERM");
+    assert_eq!(running.end().0, 143);
+    assert_eq!(scene.made_keys(), ["revoked"; 4]);
+}
+
+#[test]
+fn forward_proxy_is_a_loopback_address() {
+    let desk = Desk::new();
+    for (address, message) in [
+        ("http://127.0.0.1:8485", "write HOST:PORT, without a scheme"),
+        ("127.0.0.1", "write HOST:PORT, such as 127.0.0.1:8485"),
+        ("vault.example:8485", "the API key would cross the network in clear"),
+        ("192.0.2.1:8485", "ssh -L 8485:127.0.0.1:8485 192.0.2.1"),
+    ] {
+        desk.run(&["run", "--forward-proxy", address, "--", "true"]).ended_with(2).complained(message);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,6 +5,7 @@ use std::io::{self, IsTerminal as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
+use futures_util::FutureExt as _;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{Child, Command};
 use tokio::signal::unix::{SignalKind, signal};
@@ -32,7 +33,7 @@ impl Signals {
     }
 
     /// Waits for the next signal.
-    async fn next(&mut self) -> Signal {
+    pub(super) async fn next(&mut self) -> Signal {
         let waiting = self.0.iter_mut().map(|(kind, signal)| {
             Box::pin(async move {
                 signal.recv().await;
@@ -57,6 +58,10 @@ pub(super) fn command(words: &[OsString], environment: &ChildEnvironment) -> Com
 /// Runs the command to its end, and returns its exit code: 128 and the number of the signal that
 /// ended it.
 pub(super) async fn run(mut command: Command, signals: &mut Signals) -> Result<u8, (u8, io::Error)> {
+    // One that came during the set-up.
+    if let Some(signal) = signals.next().now_or_never() {
+        return Ok(code_of(signal));
+    }
     let spawned = hardening::with_inherited_umask(|| command.spawn());
     let mut child = spawned.map_err(|error| {
         let is_absent = error.kind() == io::ErrorKind::NotFound;
@@ -83,6 +88,11 @@ fn forward(child: &Child, signal: Signal) {
 /// Returns true if this process is in the foreground of a terminal.
 fn is_in_foreground() -> bool {
     io::stdin().is_terminal() && rustix::termios::tcgetpgrp(io::stdin()) == Ok(rustix::process::getpgrp())
+}
+
+/// Returns the exit code of a process that was ended by a signal.
+pub(super) fn code_of(signal: Signal) -> u8 {
+    u8::try_from(128 + signal.as_raw()).unwrap_or(1)
 }
 
 fn exit_code(status: ExitStatus) -> u8 {

@@ -9,11 +9,12 @@ use clap::Args;
 use url::Url;
 
 use super::bundle::Bundles;
+use super::child::Signals;
 use super::environment::ChildEnvironment;
 use super::key::{self, MadeKey};
 use super::relay::{Relay, RelayState};
-use super::server::{Server, reachable, url_of};
-use super::tunnel::{ForwardProxy, Tunnels};
+use super::server::{Destinations, Server, UsableCredential, reachable, url_of};
+use super::tunnel::{ForwardProxy, Tunnels, forward_proxy};
 use super::{check, child};
 use crate::broker::Installation;
 use crate::cli::arguments;
@@ -23,7 +24,7 @@ use crate::cli::output::{Output, note};
 use crate::cli::runtime;
 use crate::clock::UnixTime;
 use crate::config::{ClientSecrets, Config, Environment, Listen};
-use crate::id::{CredentialId, ProviderName, UserId};
+use crate::id::{CredentialId, UserId};
 use crate::secret::Secret;
 
 /// Run a command that uses credentials without seeing them
@@ -56,7 +57,7 @@ pub(in crate::cli) struct Run {
     server: Option<Url>,
     /// Address of the server's forward proxy, for requests to the hosts of credentials [default:
     /// proxy.listen of the configuration, unless --server is given]
-    #[arg(long, value_name = "HOST:PORT")]
+    #[arg(long, value_name = "HOST:PORT", value_parser = forward_proxy)]
     forward_proxy: Option<String>,
     /// Put a token into the URLs of the relay. This is always on where the relay cannot see the owner
     /// of a connection
@@ -70,22 +71,39 @@ pub(in crate::cli) struct Run {
     command: Vec<OsString>,
 }
 
+/// All that the command needs.
+struct Ready {
+    relay: Arc<RelayState>,
+    environment: ChildEnvironment,
+    /// Files that the environment names.
+    _certificates: Option<Bundles>,
+}
+
 impl Run {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<ExitCode, Failure> {
         let environment = Environment::of_process();
         let installation = context.installation(ClientSecrets::Leave)?;
         let given = key::given(self.key_file.as_deref(), &environment)?;
+        // A signal ends this process while it waits for the passphrase of the vault.
+        let opened = if given.is_none() { Some(context.opened()?) } else { None };
         let runtime = runtime::multi_threaded()?;
         // From here on a signal does not leave a key behind.
-        let signals = {
+        let mut signals = {
             let _guard = runtime.enter();
-            child::Signals::catch()?
+            Signals::catch()?
         };
-        let made = match &given {
-            Some(_) => None,
-            None => Some(key::make(context, self.user.as_ref(), &self.credentials, self.expires)?),
+        let made = match opened {
+            Some(opened) => Some(key::make(opened, self.user.as_ref(), &self.credentials, self.expires)?),
+            None => None,
         };
-        let ended = runtime.block_on(self.with_key(&installation, given, made.as_ref(), signals, out));
+        let ended = runtime.block_on(async {
+            let ready = tokio::select! {
+                biased;
+                signal = signals.next() => return Ok(child::code_of(signal)),
+                ready = self.prepare(&installation, given, made.as_ref()) => ready?,
+            };
+            self.run_command(&ready, &mut signals, out).await
+        });
         runtime.shutdown_background();
         if let Some(made) = made {
             made.revoke(context);
@@ -93,15 +111,13 @@ impl Run {
         ended.map(ExitCode::from)
     }
 
-    /// Serves the relay while the command runs.
-    async fn with_key(
+    /// Checks the key and the server, and starts the relay.
+    async fn prepare(
         &self,
         installation: &Installation,
         given: Option<Secret>,
         made: Option<&MadeKey>,
-        mut signals: child::Signals,
-        out: &mut Output,
-    ) -> Result<u8, Failure> {
+    ) -> Result<Ready, Failure> {
         let inherited = Environment::of_process();
         // A key of one user is refused with the name of a user.
         let user = self.user.as_ref().filter(|_| made.is_none());
@@ -112,41 +128,58 @@ impl Run {
         if made.is_none() {
             server.check_key().await?;
         }
-        let destinations = server.destinations().await?;
-        let ca = server.ca().await;
-        let (bound, listed) = destinations.map(|found| (found.hosts, found.credentials)).unwrap_or_default();
-        let mut credentials = made.map_or(listed, |made| made.credentials.clone());
-        if !self.credentials.is_empty() {
-            credentials.retain(|(id, _)| self.credentials.contains(id));
-            credentials.sort_by_key(|(id, _)| self.credentials.iter().position(|named| named == id));
-        }
-        let forward = self.forward_proxy.clone().or_else(|| self.configured_proxy(installation.config()));
-        let forward = forward.and_then(|address| ForwardProxy::new(address, &key, user));
+        let Destinations { hosts: bound, credentials: usable } = server.destinations().await?;
+        let ca = server.ca().await?;
+        let credentials = self.selected(&usable)?;
+        let address = self.forward_proxy.clone().or_else(|| self.configured_proxy(installation.config()));
+        // Inside of a tunnel, the relay does not see which credential a request names.
+        let is_wider = usable.len() > credentials.len();
+        let forward = address.filter(|_| !is_wider).and_then(|address| ForwardProxy::new(address, &key, user));
         let relay = Relay::open(self.proxy_auth).await?;
-        let mut child = ChildEnvironment::new(&inherited, &installation.config().secrets);
-        child.proxy(&relay.proxy_url(), relay.port(), &bound, &inherited);
-        let mut bundles = ca.map(Bundles::new).transpose()?;
-        if let Some(bundles) = &mut bundles {
-            child.certificates(bundles, &inherited)?;
+        let mut environment = ChildEnvironment::new(&inherited, &installation.config().secrets);
+        environment.proxy(&relay.proxy_url(), relay.port(), &bound, &inherited);
+        let mut certificates = ca.map(Bundles::new).transpose()?;
+        if let Some(certificates) = &mut certificates {
+            environment.certificates(certificates, &inherited)?;
         }
-        self.set_variables(installation, &credentials, &relay, &mut child);
+        self.set_variables(installation, &credentials, &relay, &mut environment);
+        if is_wider {
+            note(
+                "The key may use more credentials than --credential names, so the forward proxy is off: limit the key \
+                 with `strongroom key update ID --credential …`.",
+            );
+        }
         if forward.is_none() {
             note("Without a forward proxy, requests with a credential work only at the base URLs in these variables.");
         }
         let relay = relay.serve(server, Tunnels { bound, forward }, self.credentials.clone());
-        self.run_command(&relay, &child, &mut signals, out).await
+        Ok(Ready { relay, environment, _certificates: certificates })
     }
 
-    async fn run_command(
-        &self,
-        relay: &Arc<RelayState>,
-        environment: &ChildEnvironment,
-        signals: &mut child::Signals,
-        out: &mut Output,
-    ) -> Result<u8, Failure> {
+    /// Returns the credentials that the command may use, in the order of `--credential`.
+    fn selected(&self, usable: &[UsableCredential]) -> Result<Vec<UsableCredential>, Failure> {
+        if self.credentials.is_empty() {
+            return Ok(usable.to_vec());
+        }
+        let mut found = Vec::new();
+        for id in &self.credentials {
+            let one = usable.iter().find(|(usable, _)| usable == id);
+            let unknown = || Failure::configuration(format!("this API key cannot use a credential {id}"));
+            let one = one.ok_or_else(|| unknown().advise("`strongroom credential list` lists all credentials"))?;
+            if !found.contains(one) {
+                found.push(one.clone());
+            }
+        }
+        Ok(found)
+    }
+
+    async fn run_command(&self, ready: &Ready, signals: &mut Signals, out: &mut Output) -> Result<u8, Failure> {
+        let Ready { relay, environment, .. } = ready;
         if self.check {
-            check::check(relay, environment, out).await?;
-            return Ok(0);
+            return tokio::select! {
+                signal = signals.next() => Ok(child::code_of(signal)),
+                checked = check::check(relay, environment, out) => checked.map(|()| 0),
+            };
         }
         note("This is not a sandbox: the command runs as your user, and can read all that your user can read.");
         match child::run(child::command(&self.command, environment), signals).await {
@@ -158,11 +191,12 @@ impl Run {
         }
     }
 
-    /// Returns the forward proxy of the configuration's server. One with TLS is for other machines.
+    /// Returns the forward proxy of the configuration's server. One with TLS, or at an address that is
+    /// not loopback, is for other machines.
     fn configured_proxy(&self, config: &Config) -> Option<String> {
         let has_plain = self.server.is_none() && config.proxy.tls.is_none();
         match config.proxy.listen.as_ref().filter(|_| has_plain)? {
-            Listen::Tcp { host, port } if *port != 0 => Some(reachable(host, *port)),
+            Listen::Tcp { host, port } if *port != 0 => forward_proxy(&reachable(host, *port)).ok(),
             _ => None,
         }
     }
@@ -171,7 +205,7 @@ impl Run {
     fn set_variables(
         &self,
         installation: &Installation,
-        credentials: &[(CredentialId, ProviderName)],
+        credentials: &[UsableCredential],
         relay: &Relay,
         child: &mut ChildEnvironment,
     ) {

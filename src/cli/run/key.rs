@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::broker::{KeyHolder, KeyLimits, NewApiKey, VaultAdmin};
+use crate::broker::{Installation, KeyHolder, KeyLimits, NewApiKey, VaultAdmin};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::names::check_user;
@@ -12,7 +12,7 @@ use crate::cli::runtime::block_on;
 use crate::cli::secret_input;
 use crate::clock::UnixTime;
 use crate::config::{Environment, Unlock};
-use crate::id::{ApiKeyId, CredentialId, ProviderName, UserId};
+use crate::id::{ApiKeyId, CredentialId, UserId};
 use crate::permission::{Permission, Permissions};
 use crate::secret::Secret;
 
@@ -24,34 +24,31 @@ const NAME: &str = "strongroom run";
 
 /// Returns the key of `--key-file` or of the environment.
 pub(super) fn given(file: Option<&Path>, environment: &Environment) -> Result<Option<Secret>, Failure> {
-    let key = match file {
-        Some(file) => Some(secret_input::from_file(file)?),
-        None => environment.get(VARIABLE).and_then(|text| Secret::trimmed(&text)),
+    let is_set = environment.names_beginning_with(VARIABLE).iter().any(|name| name == VARIABLE);
+    let (key, place) = match file {
+        Some(file) => (secret_input::from_file(file)?, "the file of the API key"),
+        None if is_set => (Secret::new(environment.get(VARIABLE).unwrap_or_default()), VARIABLE),
+        None => return Ok(None),
     };
-    if key.as_ref().is_some_and(Secret::is_empty) {
-        return Err(Failure::configuration("the file of the API key is empty"));
-    }
-    Ok(key)
+    let key = Secret::trimmed(key.expose()).ok_or_else(|| Failure::configuration(format!("{place} is empty")))?;
+    Ok(Some(key))
 }
 
 /// A key that was made for this run.
 pub(super) struct MadeKey {
-    pub(super) id: ApiKeyId,
+    id: ApiKeyId,
     pub(super) text: Secret,
-    /// Credentials that the key may use.
-    pub(super) credentials: Vec<(CredentialId, ProviderName)>,
     /// False if the vault cannot be opened again without a question to the user.
     is_revocable: bool,
 }
 
 /// Makes a key that can only send requests, and closes the vault.
 pub(super) fn make(
-    context: &Context,
+    (installation, admin): (Installation, VaultAdmin),
     user: Option<&UserId>,
     credentials: &[CredentialId],
     expires_at: UnixTime,
 ) -> Result<MadeKey, Failure> {
-    let (installation, admin) = context.opened()?;
     let user = match user {
         Some(user) => {
             check_user(&admin, user)?;
@@ -60,17 +57,10 @@ pub(super) fn make(
         None => only_user(&admin)?,
     };
     let limits = KeyLimits::new(Vec::new(), credentials.to_vec()).map_err(|error| Failure::new(error.to_string()))?;
-    let holder = KeyHolder::User(user.clone());
+    let holder = KeyHolder::User(user);
     admin.check_limits(&holder, &limits).map_err(|error| {
         Failure::new(error.to_string()).advise("`strongroom credential list` lists all credentials")
     })?;
-    let (listed, _) = admin.credentials(Some(user), None)?;
-    let mut found: Vec<_> = listed
-        .into_iter()
-        .map(|row| (row.credential.summary.id, row.credential.summary.provider))
-        .filter(|(id, _)| credentials.is_empty() || credentials.contains(id))
-        .collect();
-    found.sort_by_key(|(id, _)| credentials.iter().position(|named| named == id));
     let new = NewApiKey {
         name: Some(NAME.to_owned()),
         holder,
@@ -80,7 +70,7 @@ pub(super) fn make(
     };
     let (key, text) = block_on(admin.create_api_key(new))??;
     let is_revocable = !matches!(installation.config().vault.unlock, Unlock::Prompt | Unlock::Stdin);
-    Ok(MadeKey { id: key.id, text, credentials: found, is_revocable })
+    Ok(MadeKey { id: key.id, text, is_revocable })
 }
 
 impl MadeKey {
