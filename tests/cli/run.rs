@@ -384,14 +384,17 @@ async fn command_acts_for_the_user_of_the_run_alone() {
 async fn web_pages_cannot_use_the_relay() {
     let scene = Scene::new().await;
     let code = "-o /dev/null -w '%{http_code} '";
-    let mut script = String::new();
-    for header in ["Host: evil.example", "Host: 127.0.0.1", "Host:", "Origin: http://evil.example", "Origin: null"] {
-        script += &format!("{REQUEST} {code} -H '{header}'; ");
-    }
-    script += &format!("{REQUEST} {code} -H 'Sec-Fetch-Site: cross-site'; ");
-    script += &format!(
-        "port=$(echo $OPENAI_BASE_URL | cut -d: -f3 | cut -d/ -f1); {REQUEST} {code} -H \"Host: localhost:$port\""
-    );
+    let headers = [
+        "Host: evil.example",
+        "Host: 127.0.0.1",
+        "Host:",
+        "Origin: http://evil.example",
+        "Origin: null",
+        "Sec-Fetch-Site: cross-site",
+        "Host: localhost:$port",
+    ];
+    let requests = headers.map(|header| format!("{REQUEST} {code} -H \"{header}\"")).join("; ");
+    let script = format!("port=$(echo $OPENAI_BASE_URL | cut -d: -f3 | cut -d/ -f1); {requests}");
     let (_, stdout, stderr) = scene.shell(&[], &script);
     assert_eq!(stdout, "403 403 403 403 403 403 200 ", "{stderr}");
     assert_eq!(scene.received().len(), 1);
