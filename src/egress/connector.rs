@@ -12,7 +12,7 @@ use super::error::{EgressError, EgressSetupError, classify};
 use super::guard::Guard;
 use super::message::{EgressLimits, EgressRequest};
 use super::resolver::{GuardedResolver, Lookup};
-use super::streaming::{OwnListeners, StreamBody, StreamingClient};
+use super::streaming::{StreamBody, StreamState, StreamingClient};
 
 /// An HTTP client with its guard. Two guards never share a connection: one may admit an address
 /// that the other rejects.
@@ -29,10 +29,10 @@ impl Connector {
         tls: ClientConfig,
         limits: &EgressLimits,
         lookup: Lookup,
-        own: &OwnListeners,
+        state: &Arc<StreamState>,
     ) -> Result<Self, EgressSetupError> {
         let guard = Arc::new(guard);
-        let streaming = StreamingClient::new(&guard, Arc::clone(&lookup), tls.clone(), limits.stream_connect, own);
+        let streaming = StreamingClient::new(&guard, Arc::clone(&lookup), tls.clone(), limits.stream_connect, state);
         #[expect(clippy::disallowed_methods, reason = "all outbound requests go through this client")]
         let client = reqwest::Client::builder()
             .tls_backend_preconfigured(tls)

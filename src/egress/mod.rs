@@ -34,12 +34,12 @@ pub use error::{AddressRefusal, EgressError, EgressSetupError, NotSent};
 pub use lookup_threads::{on_behalf_of, owner};
 pub use message::{BoxError, EgressLimits, EgressRequest, EgressResponse};
 pub use resolver::{Addresses, Lookup, system as system_resolver};
-pub use streaming::StreamBody;
+pub use streaming::{MAX_SOCKETS, StreamBody};
 
 use connector::Connector;
 use guard::Guard;
 use message::LIMITS;
-use streaming::OwnListeners;
+use streaming::StreamState;
 
 /// The outbound client. Cheap to clone; clones share connections and limits.
 ///
@@ -58,7 +58,7 @@ pub struct Egress {
     /// Resolves chosen hosts.
     lookup: resolver::Lookup,
     limits: EgressLimits,
-    own: OwnListeners,
+    streams: Arc<StreamState>,
 }
 
 impl Egress {
@@ -94,12 +94,12 @@ impl Egress {
         (fixed, lookup): (resolver::Lookup, resolver::Lookup),
     ) -> Result<Self, EgressSetupError> {
         let tls = tls::client_config(ca_certificates)?;
-        let own = OwnListeners::default();
-        let connector = |guard, lookup: &_| Connector::new(guard, tls.clone(), &limits, Arc::clone(lookup), &own);
+        let streams = Arc::<StreamState>::default();
+        let connector = |guard, lookup: &_| Connector::new(guard, tls.clone(), &limits, Arc::clone(lookup), &streams);
         let fixed = connector(Guard::new(allow, AddressRefusal::Address), &fixed)?;
         let chosen = connector(Guard::new(&[], AddressRefusal::ChosenAddress), &lookup)?;
         let private = Arc::default();
-        Ok(Self { fixed, chosen, private, all_chosen: false, tls: Arc::new(tls), lookup, limits, own })
+        Ok(Self { fixed, chosen, private, all_chosen: false, tls: Arc::new(tls), lookup, limits, streams })
     }
 
     /// Returns the client with the networks that chosen URLs of single providers may be in, by
@@ -111,7 +111,7 @@ impl Egress {
         let connectors = networks.into_iter().filter(|(_, allow)| !allow.is_empty()).map(|(provider, allow)| {
             let guard = Guard::new(allow, AddressRefusal::ChosenAddress);
             let connector =
-                Connector::new(guard, (*self.tls).clone(), &self.limits, Arc::clone(&self.lookup), &self.own)?;
+                Connector::new(guard, (*self.tls).clone(), &self.limits, Arc::clone(&self.lookup), &self.streams)?;
             Ok((provider.to_owned(), connector))
         });
         let private = Arc::new(connectors.collect::<Result<_, EgressSetupError>>()?);
@@ -140,7 +140,7 @@ impl Egress {
 
     /// Tells the client where this server listens, once: streaming requests are never sent there.
     pub fn set_own_listeners(&self, addresses: Vec<SocketAddr>) {
-        self.own.set(addresses).ok();
+        self.streams.own_listeners.set(addresses).ok();
     }
 
     /// Sends a request whose body is streamed, and returns the response with its body to be read.

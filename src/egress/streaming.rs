@@ -5,6 +5,7 @@
 //! carries a request with another one.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -15,13 +16,15 @@ use bytes::Bytes;
 use http::{Extensions, Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
+use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::connect::{Connection as _, HttpConnector, HttpInfo};
+use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector, HttpInfo};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 use url::Url;
 
@@ -33,8 +36,29 @@ use super::resolver::{Lookup, checked};
 /// The body of a streaming request.
 pub type StreamBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// Addresses at which this server itself listens. A request to one of them would loop.
-pub(super) type OwnListeners = Arc<OnceLock<Vec<SocketAddr>>>;
+/// Maximum number of sockets for streaming requests. One that needs another waits for it as long as
+/// it waits for a connection.
+pub const MAX_SOCKETS: usize = 2_048;
+
+/// State that the streaming clients of a server share.
+#[derive(Debug)]
+pub(super) struct StreamState {
+    /// Addresses at which this server itself listens. A request to one of them would loop.
+    pub(super) own_listeners: OnceLock<Vec<SocketAddr>>,
+    sockets: Arc<Semaphore>,
+}
+
+impl StreamState {
+    fn new(sockets: usize) -> Self {
+        Self { own_listeners: OnceLock::new(), sockets: Arc::new(Semaphore::new(sockets)) }
+    }
+}
+
+impl Default for StreamState {
+    fn default() -> Self {
+        Self::new(MAX_SOCKETS)
+    }
+}
 
 /// Maximum number of credentials with connections of their own.
 const MAX_POOLS: usize = 1_024;
@@ -42,8 +66,9 @@ const MAX_POOLS: usize = 1_024;
 /// Time after which an idle connection is closed.
 const IDLE: Duration = Duration::from_secs(30);
 
-/// Idle connections that are kept for each credential and host.
-const MAX_IDLE: usize = 8;
+/// Idle connections that are kept for each credential and host. With fewer, callers that wait for
+/// the disk at the same time would open a connection for each request.
+const MAX_IDLE: usize = 64;
 
 /// Maximum size of the headers of a response, in bytes.
 const MAX_HEADERS: usize = 64 * 1024;
@@ -57,6 +82,7 @@ pub(super) struct StreamingClient {
     /// Opens connections that speak HTTP/1.1 alone.
     upgrades: Dialer,
     pools: Arc<Mutex<HashMap<String, (PooledClient, Instant)>>>,
+    state: Arc<StreamState>,
 }
 
 impl StreamingClient {
@@ -65,7 +91,7 @@ impl StreamingClient {
         lookup: Lookup,
         mut tls: ClientConfig,
         connect: Duration,
-        own: &OwnListeners,
+        state: &Arc<StreamState>,
     ) -> Self {
         let mut tcp = HttpConnector::new_with_resolver(GuardedNames { guard: Arc::clone(guard), lookup });
         tcp.enforce_http(false);
@@ -73,10 +99,10 @@ impl StreamingClient {
         // The connector sets the protocols itself.
         tls.alpn_protocols = Vec::new();
         let connector = |tls| HttpsConnector::<HttpConnector>::builder().with_tls_config(tls).https_or_http();
-        let dialer = |https| Dialer { https, guard: Arc::clone(guard), connect, own: Arc::clone(own) };
+        let dialer = |https| Dialer { https, guard: Arc::clone(guard), connect, state: Arc::clone(state) };
         let upgrades = dialer(connector(tls.clone()).enable_http1().wrap_connector(tcp.clone()));
         let pooled = dialer(connector(tls).enable_http1().enable_http2().wrap_connector(tcp));
-        Self { pooled, upgrades, pools: Arc::default() }
+        Self { pooled, upgrades, pools: Arc::default(), state: Arc::clone(state) }
     }
 
     /// Sends a request whose URI is absolute, and returns the response with its body to be read. The
@@ -95,6 +121,10 @@ impl StreamingClient {
     fn client(&self, pool: &str) -> PooledClient {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
+        if self.state.sockets.available_permits() == 0 {
+            // Those in use go on; the idle ones close.
+            pools.clear();
+        }
         if let Some((client, used)) = pools.get_mut(pool) {
             *used = now;
             return client.clone();
@@ -153,7 +183,7 @@ struct Dialer {
     https: HttpsConnector<HttpConnector<GuardedNames>>,
     guard: Arc<Guard>,
     connect: Duration,
-    own: OwnListeners,
+    state: Arc<StreamState>,
 }
 
 impl Dialer {
@@ -163,7 +193,7 @@ impl Dialer {
         stream.connected().get_extras(&mut facts);
         let peer = facts.get::<HttpInfo>().map(HttpInfo::remote_addr).ok_or(AddressRefusal::NoHost)?;
         self.guard.check_address(peer.ip())?;
-        if self.own.get().is_some_and(|own| own.iter().any(|own| is_at(*own, peer))) {
+        if self.state.own_listeners.get().is_some_and(|own| own.iter().any(|own| is_at(*own, peer))) {
             return Err(AddressRefusal::Loop.into());
         }
         Ok(())
@@ -171,7 +201,7 @@ impl Dialer {
 }
 
 impl Service<Uri> for Dialer {
-    type Response = MaybeHttpsStream<TokioIo<TcpStream>>;
+    type Response = CountedStream;
     type Error = BoxError;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
 
@@ -185,10 +215,56 @@ impl Service<Uri> for Dialer {
             // An address in the URL does not go through the resolver.
             let url = Url::parse(&uri.to_string()).map_err(|_| AddressRefusal::NoHost)?;
             dialer.guard.check(&url, &http::HeaderMap::new())?;
-            let stream = tokio::time::timeout(dialer.connect, dialer.https.call(uri)).await??;
+            let sockets = Arc::clone(&dialer.state.sockets);
+            let opening = async { Ok::<_, BoxError>((sockets.acquire_owned().await?, dialer.https.call(uri).await?)) };
+            let (permit, stream) = tokio::time::timeout(dialer.connect, opening).await??;
             dialer.check_peer(&stream)?;
-            Ok(stream)
+            Ok(CountedStream { stream, _permit: permit })
         })
+    }
+}
+
+/// A connection, with its permit.
+struct CountedStream {
+    stream: MaybeHttpsStream<TokioIo<TcpStream>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Connection for CountedStream {
+    fn connected(&self) -> Connected {
+        self.stream.connected()
+    }
+}
+
+impl Read for CountedStream {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, to: ReadBufCursor<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_read(cx, to)
+    }
+}
+
+impl Write for CountedStream {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        parts: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, parts)
     }
 }
 
@@ -205,7 +281,39 @@ fn is_of_this_machine(ip: IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use http_body_util::{BodyExt as _, Empty};
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
     use super::*;
+    use crate::egress::{resolver, tls};
+
+    #[tokio::test]
+    async fn idle_sockets_give_way_to_other_credentials() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let uri: Uri = format!("http://{}/", listener.local_addr().unwrap()).parse().unwrap();
+        tokio::spawn(async move {
+            while let Ok((mut stream, _)) = listener.accept().await {
+                tokio::spawn(async move {
+                    let mut buffer = [0; 1024];
+                    while stream.read(&mut buffer).await.is_ok_and(|read| read > 0) {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").await.unwrap();
+                    }
+                });
+            }
+        });
+        let guard = Arc::new(Guard::new(&["127.0.0.0/8".parse().unwrap()], AddressRefusal::Address));
+        let (tls, wait) = (tls::client_config(&[]).unwrap(), Duration::from_secs(20));
+        let state = Arc::new(StreamState::new(1));
+        let client = StreamingClient::new(&guard, resolver::system(), tls, wait, &state);
+        for pool in ["a", "a", "b", "a"] {
+            let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+            let mut request = Request::new(body);
+            *request.uri_mut() = uri.clone();
+            let response = client.send(request, pool).await.unwrap();
+            response.into_body().collect().await.unwrap();
+        }
+    }
 
     #[test]
     fn own_listeners_are_recognised() {

@@ -33,6 +33,7 @@ use super::app::{App, Settings};
 use super::client_address::{is_trusted, subscriber};
 use super::request::context::RequestContext;
 use super::routes;
+use crate::egress;
 use crate::permits::{KeyedPermit, KeyedSemaphore};
 use crate::random::Random;
 
@@ -119,8 +120,8 @@ async fn serve_all(
 /// connections.
 fn allow_open_files(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
-    // Each request may have a socket to a provider. The rest are the database, its readers, the log.
-    let wanted = 2 * connections as u64 + 256;
+    // The rest are the database, its readers, other sockets to providers, and the log.
+    let wanted = (connections + egress::MAX_SOCKETS + 256) as u64;
     let possible = limit.maximum.map_or(wanted, |hard| hard.min(wanted));
     if limit.current.is_some_and(|soft| soft < possible) {
         let raised = Rlimit { current: Some(possible), maximum: limit.maximum };
