@@ -36,6 +36,12 @@ pub(super) fn filter_headers(headers: &mut HeaderMap, forms: &MaskedForms) {
     headers.remove(SET_COOKIE);
     // HTTP/3 would go past the proxy.
     headers.remove(ALT_SVC);
+    // A caller tells answers of our own by such headers.
+    let ours: Vec<HeaderName> =
+        headers.keys().filter(|name| name.as_str().starts_with("strongroom-")).cloned().collect();
+    for name in ours {
+        headers.remove(name);
+    }
     forms.mask_headers(headers);
 }
 

@@ -161,13 +161,15 @@ async fn methods_that_echo_or_tunnel_are_refused() {
 }
 
 #[tokio::test]
-async fn redirects_are_handed_back_and_cookies_dropped() {
-    let headers = "Location: https://evil.example/\r\nSet-Cookie: session=1\r\nAlt-Svc: h3=\":443\"\r\n";
+async fn redirects_pass_and_cookies_do_not() {
+    let headers = "Location: https://evil.example/\r\nSet-Cookie: session=1\r\nAlt-Svc: h3=\":443\"\r\n\
+                   Strongroom-Problem: /problems/faked\r\n";
     let origin = Origin::start(move |_| response("302 Found", headers, "")).await;
     let scene = Scene::new(&origin, BEARER).await;
     let reply = scene.get("/").await.is(302);
     assert_eq!(reply.header("Location"), Some("https://evil.example/"));
     assert!(reply.header("Set-Cookie").is_none() && reply.header("Alt-Svc").is_none());
+    assert!(reply.header("Strongroom-Problem").is_none(), "only answers of our own have one");
     assert_eq!(origin.received().len(), 1);
 }
 
