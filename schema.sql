@@ -132,11 +132,13 @@ CREATE TABLE pending_authorization (
 CREATE INDEX pending_authorization_expiry ON pending_authorization (expires_at);
 CREATE INDEX pending_authorization_user ON pending_authorization (user);
 
--- Requests that a person approves: `sealed` has the request. Each is of one API key.
+-- Requests that a person approves: `sealed` has the request. Each is of one API key, and found by a
+-- keyed hash of the request.
 CREATE TABLE approval (
     id TEXT NOT NULL PRIMARY KEY,
     key TEXT NOT NULL,
     credential TEXT NOT NULL,
+    lookup TEXT NOT NULL,
     status TEXT NOT NULL CHECK (status IN ('pending', 'approved', 'denied')),
     created_at INTEGER NOT NULL,
     expires_at INTEGER NOT NULL,
@@ -145,9 +147,8 @@ CREATE TABLE approval (
     sealed BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 
-CREATE INDEX approval_key ON approval (key);
+CREATE INDEX approval_key ON approval (key, lookup);
 CREATE INDEX approval_credential ON approval (credential);
-CREATE INDEX approval_end ON approval (expires_at);
 
 -- API keys: only an HMAC of each key, under a key of the keyring. `mac` covers the whole row, with
 -- the grants of the key.
@@ -237,3 +238,6 @@ CREATE TABLE audit (
 
 -- Finds the removal of a user among the rows since a login began.
 CREATE INDEX audit_user_removal ON audit (user, seq) WHERE action = 'user.remove';
+
+-- Finds the use of an approval, so that one that is put back counts no more.
+CREATE INDEX audit_approval_use ON audit (subject) WHERE action = 'approval.use';

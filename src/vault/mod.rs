@@ -44,7 +44,7 @@ pub use api_keys::key_grants::{GrantRefused, KeyGrants, NewGrant};
 pub use api_keys::limits::{KeyLimits, TooManyLimits};
 pub use api_keys::update::{ApiKeyUpdate, UpdateRefused};
 pub use approvals::approval::{ApprovalRequest, ApprovalStatus, RequestToApprove};
-pub use approvals::store::{ApprovalAnswer, ApprovalDecision, Approvals};
+pub use approvals::store::{ApprovalAnswer, ApprovalDecision, ApprovalPage, Approvals};
 pub use audit::chain::AuditFault;
 pub use audit::log::{AuditEntry, AuditVerdict};
 pub use audit::signed_head::{HeadFault, HeadFit, SignedRows};

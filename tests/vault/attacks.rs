@@ -257,7 +257,7 @@ async fn plaintext_is_what_the_security_page_lists() {
         texts,
         [
             "api_key: id name user users permissions providers credentials",
-            "approval: id key credential status",
+            "approval: id key credential lookup status",
             "audit: action result actor user provider credential subject address request_id",
             "credential: user id provider kind status",
             "credential_secret: user id",

@@ -14,7 +14,7 @@ use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, ApprovalId, CredentialId, GrantId, ProviderName, UserId};
 use crate::policy::{ApprovalFacts, MAX_APPROVAL_BODY};
-use crate::vault::{Actor, ApprovalAnswer, ApprovalDecision, ApprovalRequest, RequestToApprove};
+use crate::vault::{Actor, ApprovalAnswer, ApprovalDecision, ApprovalRequest, RequestToApprove, VaultError};
 
 /// The part of a body that is kept for the person.
 const MAX_SHOWN_BODY: usize = 64 * 1024;
@@ -131,6 +131,8 @@ pub struct ApprovalList {
     pub approvals: Vec<ApprovalView>,
     /// Last id of this page if more follow: the next value of `after`.
     pub next_after: Option<ApprovalId>,
+    /// Errors of approvals that cannot be read; they are missing from `approvals`.
+    pub damaged: Vec<VaultError>,
 }
 
 impl Broker {
@@ -183,9 +185,10 @@ impl Broker {
         let keys = self.0.vault.api_keys().current()?;
         let covers = |id: ApiKeyId| keys.iter().any(|key| key.id == id && by.covers(key));
         let limit = usize::try_from(limit.unwrap_or(DEFAULT_LIMIT)).unwrap_or(usize::MAX);
-        let (found, more) = self.0.vault.approvals().list(covers, after, limit)?;
-        let next_after = found.last().filter(|_| more).map(|last| last.id);
-        Ok(ApprovalList { approvals: found.into_iter().map(ApprovalView::from).collect(), next_after })
+        let page = self.0.vault.approvals().list(covers, after, limit)?;
+        let next_after = page.approvals.last().filter(|_| page.more).map(|last| last.id);
+        let approvals = page.approvals.into_iter().map(ApprovalView::from).collect();
+        Ok(ApprovalList { approvals, next_after, damaged: page.damaged })
     }
 
     /// Returns one request: to the API key that sent it, or to an administrator that covers this key.

@@ -70,7 +70,7 @@ pub(in crate::cli) fn list(
 
 /// Reports rows that cannot be read, after the readable ones were printed. The exit code is that of
 /// the first.
-pub(super) fn report_damage(damaged: Vec<VaultError>, out: &mut Output) -> Result<(), Failure> {
+pub(in crate::cli) fn report_damage(damaged: Vec<VaultError>, out: &mut Output) -> Result<(), Failure> {
     out.flush()?;
     damaged.iter().skip(1).for_each(|error| note(error.to_string()));
     damaged.into_iter().next().map_or(Ok(()), |error| Err(error.into()))

@@ -11,6 +11,7 @@ mod token;
 
 use clap::Subcommand;
 
+pub(in crate::cli) use self::list::report_damage;
 use crate::cli::confirm::Confirmation;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;

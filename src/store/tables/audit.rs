@@ -129,6 +129,13 @@ impl Tx<'_> {
         Ok(self.row(sql, (user, after), |_| Ok(()))?.is_some())
     }
 
+    /// Returns true if a row records the use of an approval, with this subject.
+    pub(crate) fn has_approval_use(&self, subject: &str) -> Result<bool, StoreError> {
+        // The action is a literal, so that the partial index is used.
+        let sql = "SELECT 1 FROM audit WHERE action = 'approval.use' AND subject = ? LIMIT 1";
+        Ok(self.row(sql, [subject], |_| Ok(()))?.is_some())
+    }
+
     /// Deletes the rows up to this number.
     pub(crate) fn delete_audit_through(&self, seq: i64) -> Result<(), StoreError> {
         self.execute("DELETE FROM audit WHERE seq <= ?", [seq])

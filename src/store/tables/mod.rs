@@ -18,7 +18,7 @@ mod usage;
 mod user;
 
 pub(crate) use api_key::ApiKeyRow;
-pub(crate) use approval::ApprovalRow;
+pub(crate) use approval::{ApprovalRow, ReadApproval};
 pub use audit::{AuditFilter, AuditRow};
 pub(crate) use credential::{CredentialRow, SecretRow};
 pub(crate) use erasable::{ERASABLE, Erasable, RowKey};

@@ -2,11 +2,13 @@
 
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, ApprovalId, CredentialId, GrantId, ProviderName, UserId};
-use crate::store::ApprovalRow;
+use crate::store::{ApprovalRow, ReadApproval};
 use crate::vault::crypto::fields::{Value as _, encode, fields};
 use crate::vault::crypto::keyring::Keyring;
+use crate::vault::crypto::keys;
 use crate::vault::crypto::record::{self, RecordAad};
 use crate::vault::error::VaultError;
+use crate::vault::hex;
 use crate::vault::txn::write_txn::WriteTxn;
 
 /// The state of a request.
@@ -101,6 +103,7 @@ pub(super) fn seal(txn: &WriteTxn<'_>, approval: &ApprovalRequest, revision: i64
         id: approval.id.to_string(),
         key: approval.request.key.to_string(),
         credential: approval.request.credential.to_string(),
+        lookup: lookup(txn.keyring, &approval.request.digest),
         status: approval.status.name().to_owned(),
         created_at: approval.created_at.0,
         expires_at: approval.expires_at.0,
@@ -110,6 +113,17 @@ pub(super) fn seal(txn: &WriteTxn<'_>, approval: &ApprovalRequest, revision: i64
     };
     row.sealed = txn.seal(&aad(&row), &encode(&approval.request))?;
     Ok(row)
+}
+
+/// Returns the keyed hash under which a request is found. It changes with the root key.
+pub(super) fn lookup(keyring: &Keyring, digest: &[u8; 32]) -> String {
+    let parts: [&[u8]; 3] = [b"strongroom approval lookup 1", &keyring.vault_id, digest];
+    hex::write(&keys::mac(&keyring.root.index, parts))
+}
+
+/// Opens a row that may not even be readable.
+pub(super) fn opened(keyring: &Keyring, row: &ReadApproval) -> Result<ApprovalRequest, VaultError> {
+    open(keyring, row.as_ref().map_err(|error| VaultError::from(error.clone()))?)
 }
 
 /// Opens a row.
@@ -128,7 +142,7 @@ pub(crate) fn open(keyring: &Keyring, row: &ApprovalRow) -> Result<ApprovalReque
     read().ok_or_else(|| VaultError::DamagedRow { table: "approval", id: row.id.clone(), what })
 }
 
-/// The associated data. Key and credential take the fields of user and kind.
+/// The associated data. Key, credential and lookup take the fields of user, kind and provider.
 pub(crate) fn aad(row: &ApprovalRow) -> RecordAad<'_> {
     RecordAad {
         table: "approval",
@@ -136,6 +150,7 @@ pub(crate) fn aad(row: &ApprovalRow) -> RecordAad<'_> {
         row: &row.id,
         revision: row.revision,
         kind: &row.credential,
+        provider: &row.lookup,
         user: &row.key,
         status: &row.status,
         expiry: Some(row.expires_at),

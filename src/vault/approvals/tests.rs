@@ -42,7 +42,7 @@ async fn decide(vault: &Vault, id: ApprovalId, approve: bool) -> ApprovalDecisio
 }
 
 fn listed(vault: &Vault) -> Vec<ApprovalRequest> {
-    vault.approvals().list(|_| true, None, 1000).unwrap().0
+    vault.approvals().list(|_| true, None, 1000).unwrap().approvals
 }
 
 #[tokio::test]
@@ -121,9 +121,9 @@ async fn twenty_requests_of_a_key_wait() {
     decide(&bench.vault, ids[0], false).await;
     pending(&bench.vault, request(one, 20)).await;
     assert_eq!(listed(&bench.vault).len(), 22);
-    let (page, more) = bench.vault.approvals().list(|key| key == one, Some(ids[3]), 5).unwrap();
-    assert_eq!(page.iter().map(|one| one.id).collect::<Vec<_>>(), ids[4..9]);
-    assert!(more && page[0].request.body.is_empty());
+    let page = bench.vault.approvals().list(|key| key == one, Some(ids[3]), 5).unwrap();
+    assert_eq!(page.approvals.iter().map(|one| one.id).collect::<Vec<_>>(), ids[4..9]);
+    assert!(page.more && page.approvals[0].request.body.is_empty());
 }
 
 #[tokio::test]
@@ -175,26 +175,92 @@ async fn approvals_end_with_their_key_and_credential() {
     }
 }
 
+/// Changes by an attacker, or by a disk, to all approvals. Some rows cannot even be read then.
+const DAMAGES: [&str; 9] = [
+    "UPDATE approval SET status = 'approved'",
+    "UPDATE approval SET expires_at = expires_at + 9999",
+    "UPDATE approval SET expires_at = 1",
+    "UPDATE approval SET created_at = 0",
+    "UPDATE approval SET revision = 3, status = 'approved'",
+    "UPDATE approval SET sealed = randomblob(200)",
+    "UPDATE approval SET sealed = x'01', data_key = 9",
+    "UPDATE approval SET data_key = -1",
+    "UPDATE approval SET lookup = CAST(x'ff' AS TEXT)",
+];
+
 #[tokio::test]
 async fn edited_approval_is_rejected_by_name() {
-    for change in [
-        "UPDATE approval SET status = 'approved'",
-        "UPDATE approval SET expires_at = expires_at + 9999",
-        "UPDATE approval SET credential = 'x'",
-        "UPDATE approval SET created_at = 0",
-        "UPDATE approval SET revision = 2, status = 'approved'",
-        "UPDATE approval SET sealed = randomblob(200)",
-    ] {
+    for change in DAMAGES.into_iter().chain(["UPDATE approval SET credential = 'x'"]) {
         let bench = Bench::new();
         let key = key(&bench.vault).await;
         let id = pending(&bench.vault, request(key, 1)).await;
+        decide(&bench.vault, id, false).await;
         bench.attack(change);
-        let asked = bench.vault.approvals().ask(request(key, 1), &AuditContext::system()).await;
-        assert!(matches!(asked, Err(VaultError::DamagedRow { table: "approval", .. })), "{change}: {asked:?}");
+        let other = pending(&bench.vault, request(key, 2)).await;
+        assert_ne!(pending(&bench.vault, request(key, 1)).await, id, "{change}");
+        let page = bench.vault.approvals().list(|_| true, None, 1000).unwrap();
+        assert_eq!((page.approvals.len(), page.damaged.len()), (2, 1), "{change}");
+        assert_eq!(page.approvals[0].id, other, "{change}");
         assert!(bench.vault.approvals().get(id).is_err(), "{change}");
-        let found = bench.vault.integrity().verify().unwrap();
-        assert!(found.findings.iter().any(|one| one.table == "approval"), "{change}");
+        let decided = bench.vault.approvals().decide(id, true, &AuditContext::system()).await;
+        assert!(decided.unwrap_err().is_damage(), "{change}");
+        // Neither housekeeping nor the answer to a request erases the evidence.
+        bench.clock.advance(Duration::from_secs(9 * 86_400));
+        assert_eq!(bench.vault.approvals().purge_ended(bench.clock.now()).await.unwrap(), 2, "{change}");
+        assert!(!bench.vault.integrity().verify().unwrap().holds(), "{change}");
+        let plan = bench.vault.integrity().plan_repair(&AuditContext::system()).await.unwrap();
+        assert_eq!(plan.damaged[0].table, "approval", "{change}");
     }
+}
+
+// A key must end, and a secret change, whatever state the approvals are in.
+#[tokio::test]
+async fn damaged_approval_blocks_no_revocation() {
+    for change in DAMAGES {
+        let bench = Bench::new();
+        let who = AuditContext::command_line();
+        let [changed, deleted] =
+            [bench.add("alice", "p", api_key("1")).await, bench.add("alice", "p", api_key("2")).await];
+        let (one, two) = (key(&bench.vault).await, key(&bench.vault).await);
+        for (key, credential) in [(one, changed.id), (one, deleted.id), (two, changed.id)] {
+            let digest = u8::from(credential == deleted.id);
+            pending(&bench.vault, RequestToApprove { credential, ..request(key, digest) }).await;
+        }
+        bench.attack(change);
+        let secret = SecretUpdate::ApiKey { api_key: Some(Secret::new("new")), expires_at: None, inputs: None };
+        let update = CredentialUpdate { title: None, secret: Some(secret), exportable: None };
+        bench.vault.credentials().update(&changed.user, &changed.id, update, &who).await.expect(change);
+        assert!(bench.delete(&deleted, RevocationScope::Never).await.is_some(), "{change}");
+        assert!(bench.vault.api_keys().revoke(one, &who).await.expect(change), "{change}");
+        bench.vault.users().remove(&changed.user, |_| RevocationScope::Never, WEEK, &who).await.expect(change);
+        assert_eq!(bench.vault.api_keys().list().unwrap().len(), 0, "{change}");
+    }
+}
+
+#[tokio::test]
+async fn damaged_requests_count_as_waiting() {
+    let bench = Bench::new();
+    let key = key(&bench.vault).await;
+    for digest in 0..20 {
+        pending(&bench.vault, request(key, digest)).await;
+    }
+    bench.attack("UPDATE approval SET data_key = 9");
+    assert_eq!(ask(&bench.vault, request(key, 7)).await, ApprovalAnswer::TooMany);
+}
+
+// A batch of damaged rows is read once, and the sound ones behind it are deleted.
+#[tokio::test]
+async fn purge_goes_on_behind_damaged_rows() {
+    let bench = Bench::new();
+    for _ in 0..21 {
+        let key = key(&bench.vault).await;
+        for digest in 0..20 {
+            pending(&bench.vault, request(key, digest)).await;
+        }
+    }
+    bench.attack("UPDATE approval SET revision = 2 WHERE id IN (SELECT id FROM approval ORDER BY id LIMIT 400)");
+    bench.clock.advance(Duration::from_secs(86_400));
+    assert_eq!(bench.vault.approvals().purge_ended(bench.clock.now()).await.unwrap(), 20);
 }
 
 // A kill is what another process finds in the file: the taken approval is gone before it is used.
@@ -204,6 +270,50 @@ async fn taken_approval_is_gone_for_every_process() {
     let key = key(&bench.vault).await;
     let id = pending(&bench.vault, request(key, 1)).await;
     decide(&bench.vault, id, true).await;
+    bench.attack("CREATE TABLE saved AS SELECT * FROM approval");
     assert_eq!(ask(&bench.vault, request(key, 1)).await, ApprovalAnswer::Approved(id));
-    assert_ne!(pending(&bench.beside(), request(key, 1)).await, id);
+    assert_eq!(bench.audited("approval.use"), 1);
+    let again = pending(&bench.beside(), request(key, 1)).await;
+    assert_ne!(again, id);
+    bench.attack("INSERT INTO approval SELECT * FROM saved; DROP TABLE saved");
+    assert_eq!(pending(&bench.beside(), request(key, 1)).await, again, "a used approval was put back");
+    assert!(!bench.vault.integrity().verify().unwrap().holds());
+}
+
+// Of a backup it is not known which approvals were used after it.
+#[tokio::test]
+async fn restore_drops_approvals() {
+    let bench = Bench::new();
+    let key = key(&bench.vault).await;
+    let id = pending(&bench.vault, request(key, 1)).await;
+    decide(&bench.vault, id, true).await;
+    let restored = bench.restore(&bench.back_up("b"), "r.db", true);
+    assert!(restored.approvals().get(id).unwrap().is_none());
+    assert_eq!(restored.integrity().verify().unwrap().findings, []);
+}
+
+#[tokio::test]
+async fn new_root_drops_approvals() {
+    let bench = Bench::new();
+    let key = key(&bench.vault).await;
+    pending(&bench.vault, request(key, 1)).await;
+    let new = MasterKey::generate(Random);
+    bench.vault.key_slots().renew_root(&bench.key, &new, &AuditContext::command_line()).await.unwrap();
+    assert!(listed(&bench.vault).is_empty());
+    bench.assert_manifest_holds();
+}
+
+#[tokio::test]
+async fn pages_are_bounded_in_bytes() {
+    let bench = Bench::new();
+    let key = key(&bench.vault).await;
+    let mut ids = Vec::new();
+    for digest in 0..5 {
+        let headers = vec![("x".to_owned(), "v".repeat(1 << 20))];
+        ids.push(pending(&bench.vault, RequestToApprove { headers, ..request(key, digest) }).await);
+    }
+    let page = bench.vault.approvals().list(|_| true, None, 1000).unwrap();
+    assert!(page.more && page.approvals.len() == 3, "{}", page.approvals.len());
+    let rest = bench.vault.approvals().list(|_| true, Some(ids[2]), 1000).unwrap();
+    assert!(!rest.more && rest.approvals.len() == 2);
 }

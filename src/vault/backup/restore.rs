@@ -14,6 +14,7 @@ use super::head::BackupHead;
 use crate::clock::Clock;
 use crate::random::Random;
 use crate::store::{RestoreTarget, SCHEMA_VERSION, StoreError, Table, Tx, View};
+use crate::vault::approvals::store as approvals;
 use crate::vault::credentials::metadata::CredentialMetadata;
 use crate::vault::crypto::keyring::Keyring;
 use crate::vault::crypto::master_key::MasterKey;
@@ -139,6 +140,7 @@ impl Restorer<'_> {
         manifest.restored = (!live).then_some(RestoreMark { at: now, backup_at: contents.created_at });
         // The epoch file of the other vault may be on another machine.
         manifest.epoch_file = false;
+        approvals::remove_all(&mut txn)?;
         txn.record(Action::VaultRestore, Subject::default())?;
         if live {
             txn.record(Action::VaultPromote, Subject::default())?;

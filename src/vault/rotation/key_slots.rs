@@ -9,6 +9,7 @@ use zeroize::Zeroizing;
 
 use crate::clock::UnixTime;
 use crate::store::SlotRow;
+use crate::vault::approvals::store as approvals;
 use crate::vault::crypto::key_slot::{self, Tried};
 use crate::vault::crypto::keyring_rows::{KeyringRows, MOST_SLOTS, purpose};
 use crate::vault::crypto::keys::{Key, Root};
@@ -139,7 +140,7 @@ impl KeySlots<'_> {
 
     /// Replaces the root and adds new keys, for the case that an old master key may be known to
     /// an attacker. Afterwards only `new` opens the vault, every key is wrapped again, and new
-    /// data uses new keys. Pending logins are deleted. The existing records have to be sealed
+    /// data uses new keys. Pending logins and approvals are deleted. The existing records have to be sealed
     /// again by a rotation, which has begun.
     ///
     /// No server may have the vault open: it would only know the old root.
@@ -161,6 +162,8 @@ impl KeySlots<'_> {
                 // The hash by which a pending login is found changes with the root.
                 let pending = txn.tx.take_all_pending()?;
                 logins::uncount(txn, &pending)?;
+                // So does that of an approval.
+                approvals::remove_all(txn)?;
                 registrations::move_all(txn, &new_root.index)?;
                 txn.record(Action::RootRenew, Subject { slot: Some(id), ..Subject::default() })?;
                 Ok((id, new_root.clone()))

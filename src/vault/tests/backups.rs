@@ -23,7 +23,7 @@ impl Bench {
         self.folder.path().join(name)
     }
 
-    fn back_up(&self, name: &str) -> PathBuf {
+    pub(super) fn back_up(&self, name: &str) -> PathBuf {
         let path = self.in_folder(name);
         self.vault.backups().write(&path, Existing::Keep, &BackupStop::default()).unwrap();
         path
@@ -37,7 +37,7 @@ impl Bench {
         self.restorer(&self.key).verify(BackupSource::open(path)?)
     }
 
-    fn restore(&self, backup: &Path, name: &str, live: bool) -> Vault {
+    pub(super) fn restore(&self, backup: &Path, name: &str, live: bool) -> Vault {
         let target = self.in_folder(name);
         let source = BackupSource::open(backup).unwrap();
         self.restorer(&self.key).restore(source, &target, live, &AuditContext::command_line()).unwrap();

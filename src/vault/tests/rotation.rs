@@ -58,7 +58,7 @@ async fn assert_all_of_use(bench: &Bench, kept: &CredentialMetadata) {
     let at = super::registrations::at("https://as.example");
     assert_eq!(vault.registrations().get(&at).unwrap().unwrap().client_id, "one");
     assert_eq!(vault.signing_keys().list().unwrap().len(), 1);
-    let asked = vault.approvals().list(|_| true, None, 9).unwrap().0;
+    let asked = vault.approvals().list(|_| true, None, 9).unwrap().approvals;
     assert_eq!(asked[0].request.url, "https://api.github.com/repos");
     let queued = vault.revocations().list(|_, _, _| true, None, None).unwrap().waiting;
     assert_eq!(queued[0].tokens.refresh_token.as_ref().unwrap().expose(), "rt");

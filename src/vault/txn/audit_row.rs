@@ -58,6 +58,7 @@ actions! {
     ApprovalRequest "approval.request" "ok",
     ApprovalApprove "approval.approve" "ok",
     ApprovalDeny "approval.deny" "ok",
+    ApprovalUse "approval.use" "ok",
     LoginBegin "login.begin" "ok",
     LoginTake "login.take" "ok",
     LoginFail "login.fail" "failed",
@@ -126,7 +127,7 @@ impl Subject<'_> {
         let terms =
             self.key_terms.filter(|terms| !terms.is_empty()).map_or_else(String::new, |terms| format!(" {terms}"));
         let key = self.api_key.map(|id| format!("key:{id}{terms}"));
-        let approval = self.approval.map(|(id, key)| format!("approval:{id} key:{key}"));
+        let approval = self.approval.map(|(id, key)| approval_subject(id, key));
         let slot = self.slot.map(|id| format!("slot:{id}"));
         let data_key = self.data_key.map(|version| format!("data-key:{version}"));
         let revisions = self.revisions.map(|(summary, secret)| match secret {
@@ -139,6 +140,11 @@ impl Subject<'_> {
         let failure = self.failure.map(|reason| format!("failed:{reason}"));
         key.or(approval).or(slot).or(data_key).or(revisions).or(rows).or(refusal).or(request).or(failure)
     }
+}
+
+/// Names an approval, and the API key that asked for it, in a row's subject.
+pub(crate) fn approval_subject(id: &ApprovalId, key: &ApiKeyId) -> String {
+    format!("approval:{id} key:{key}")
 }
 
 /// Reads the id of an API key from a row's subject.
