@@ -168,14 +168,15 @@ fn keep(
     let mut further = Vec::with_capacity(login.further.len());
     for (((name, new), old), id) in login.further.iter().zip(old).zip(&fresh[1..]) {
         let beside = Some(AdditionalToken { of: first.id, name: name.clone() });
+        // A token that comes with one that is not exportable is not exportable either.
+        let exportable = Exportable(first.exportable.0 && new.exportable.0);
+        let new = NewCredential { exportable, ..new.clone() };
         let again = reconnect.zip(old).map(|(how, old)| Replacement { id: old.id, ..how.clone() });
         let replaced = again.map(|how| replace(txn, &how, new.clone(), beside.clone())).transpose()?;
         further.push(if let Some(ReplaceOutcome::Done(summary)) = replaced {
             *summary
         } else {
-            // A token that comes with one that is not exportable is not exportable either.
-            let exportable = Exportable(first.exportable.0 && new.exportable.0);
-            insert(txn, *id, &NewCredential { exportable, ..new.clone() }, beside)?
+            insert(txn, *id, &new, beside)?
         });
     }
     Ok(KeptLogin::Kept { first, further })

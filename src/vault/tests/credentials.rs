@@ -378,3 +378,27 @@ async fn file_shrinks_after_deletions() {
     bench.assert_manifest_holds();
     assert_eq!(bench.vault.integrity().verify().unwrap().findings, []);
 }
+
+// The first credential was made not exportable after the login with both tokens.
+#[tokio::test]
+async fn reconnected_further_token_is_as_exportable_as_the_first() {
+    let (bench, who) = (Bench::new(), AuditContext::system());
+    let granted = |name: &str| NewCredential { account: Some("1".into()), ..new("alice", "p", tokens(name, name)) };
+    let login = || NewLogin { first: granted("first"), further: vec![("user".into(), granted("further"))] };
+    let terms = LoginTerms {
+        reconnect: None,
+        only_existing: false,
+        begun_at: None,
+        revocation: RevocationScope::Never,
+        retry_for: WEEK,
+    };
+    let kept = bench.vault.credentials().keep_login(login(), terms, &who).await.unwrap();
+    let KeptLogin::Kept { first, further } = kept else { panic!("a refusal") };
+    assert!(further[0].exportable.0);
+    let update = CredentialUpdate { title: None, secret: None, exportable: Some(false) };
+    bench.vault.credentials().update(&first.user, &first.id, update, &who).await.unwrap();
+    let kept = bench.vault.credentials().keep_login(login(), reconnecting(&first), &who).await.unwrap();
+    let KeptLogin::Kept { first, further: again } = kept else { panic!("a refusal") };
+    assert_eq!((first.exportable, again[0].exportable), (Exportable(false), Exportable(false)));
+    assert_eq!(again[0].id, further[0].id, "it is replaced");
+}
