@@ -20,7 +20,7 @@ pub enum Permission {
     UseIntegrations,
     /// Send requests with a credential, without seeing its secret.
     ProxyIntegrations,
-    /// List the revocations that wait for their provider; opens nothing else yet.
+    /// Manage grants and approvals of the keys of its users, and list queued revocations.
     Admin,
 }
 

@@ -24,7 +24,9 @@ use crate::kind::Kind;
 use crate::oauth::{BuildError, DpopProver};
 use crate::policy::Destination;
 use crate::secret::Secret;
-use crate::vault::{CredentialMetadata, CredentialPage, CredentialSecret, ProxiedRequest, SecretUse, Tokens};
+use crate::vault::{
+    CredentialMetadata, CredentialPage, CredentialSecret, CredentialStatus, ProxiedRequest, SecretUse, Tokens,
+};
 
 /// The secret for one request. It has no `Debug`, because it is the secret.
 pub struct SecretToSend {
@@ -34,15 +36,6 @@ pub struct SecretToSend {
 }
 
 impl SecretToSend {
-    /// Returns the access token or the API key.
-    pub fn single(&self) -> Option<&Secret> {
-        match &self.material {
-            CredentialSecret::OAuth2(tokens) => Some(&tokens.access_token),
-            CredentialSecret::ApiKey(key) => Some(key),
-            CredentialSecret::UserPassword { .. } | CredentialSecret::HostScoped { .. } => None,
-        }
-    }
-
     /// Returns the proof that a token which is bound to a key needs in this request (RFC 9449).
     ///
     /// # Errors
@@ -196,6 +189,14 @@ impl Broker {
         (self.0.egress.of_provider(summary.provider.as_str()), is_chosen)
     }
 
+    /// Refuses a credential that has to be connected again, before its secret is read.
+    pub fn require_connected(&self, summary: &CredentialMetadata) -> Result<(), Error> {
+        if summary.kind == Kind::OAuth2 && summary.status == CredentialStatus::NeedsReauth {
+            return Err(self.not_refreshed(summary, RefreshOutcome::NeedsReauth));
+        }
+        Ok(())
+    }
+
     /// Returns the secret for one request, refreshed first if it is about to expire. The audit row of
     /// the request is on disk before this returns. Fails if the credential as it is now is not for
     /// `base`, to which the request was bound: the host, the inputs and the secret change together.
@@ -222,7 +223,7 @@ impl Broker {
     /// Refreshes a token that the provider rejected, unless another one is stored already. Returns
     /// true if a request may be sent again. A credential is refreshed for this once a minute at most.
     pub async fn renew_rejected(&self, caller: &Caller, summary: &CredentialMetadata, rejected: &SecretToSend) -> bool {
-        let Some(token) = rejected.single().filter(|_| summary.kind == Kind::OAuth2) else { return false };
+        let Some(token) = rejected.material.single().filter(|_| summary.kind == Kind::OAuth2) else { return false };
         // One after the other: the second one finds the token of the first.
         let Some(_turn) = self.0.renewals.take(summary.id).await else { return false };
         let is_other = |tokens: &Tokens| tokens.access_token.expose() != token.expose();

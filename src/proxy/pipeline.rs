@@ -39,6 +39,7 @@ use crate::id::{CredentialId, GrantId};
 use crate::kind::Kind;
 use crate::permits::KeyedSemaphore;
 use crate::policy::{ApprovalFacts, MAX_APPROVAL_BODY, PolicyDecision, Rate, RequestFacts, RequestTarget, Scheme};
+use crate::secret::Secret;
 use crate::vault::{CredentialMetadata, CredentialSecret, ProxiedRequest};
 
 /// Largest body that is held so that it can be sent again after a refresh.
@@ -151,7 +152,8 @@ impl Proxy {
         let sent = self.send_with(&summary, asked, &mut request.proxied).await;
         sent.map_err(|error| {
             let host = if let ProxyError::NotBound(host) = &error { host.clone() } else { String::new() };
-            request.proxied.get_or_insert(ProxiedRequest { method, host, path: String::new(), grant: None });
+            let path = String::new();
+            request.proxied.get_or_insert(ProxiedRequest { method, host, path, grant: None, approval: None });
             RefusedSend { error, request }
         })
     }
@@ -191,7 +193,7 @@ impl Proxy {
             // The body took its time: the API key and its grants as they are now.
             let permitted = self.judge(&caller, summary, &admitted, facts)?;
             if let Some(grant) = permitted.approval {
-                self.approved(&caller, summary, &admitted, grant, &whole).await?;
+                self.approved(&caller, summary, &admitted, (grant, &whole), facts).await?;
             }
             self.count(&permitted, summary.id)?;
             Outgoing::Held(whole)
@@ -268,25 +270,32 @@ impl Proxy {
         whole.map_err(|_| ProxyError::BodyTooSlow)??.ok_or(too_large)
     }
 
-    /// Takes the approval of a person for this very request, or asks for it.
+    /// Takes the approval of a person for this very request, or asks for it. A request that would
+    /// fail whatever the secret is uses up no approval.
     async fn approved(
         &self,
         caller: &Caller,
         summary: &CredentialMetadata,
         admitted: &Admitted<'_>,
-        grant: GrantId,
-        whole: &[u8],
+        (grant, whole): (GrantId, &[u8]),
+        facts: &mut Option<ProxiedRequest>,
     ) -> Result<(), ProxyError> {
         let Actor::ApiKey(key) = caller.who.actor else {
             return Err(ProxyError::Denied("only an API key can ask for an approval".to_owned()));
         };
+        self.0.broker.require_connected(summary)?;
+        check_place(admitted, summary.kind, whole)?;
         let Admitted { slots, bound, target, method, headers, .. } = admitted;
         let mut headers = headers.clone();
         strip_headers(&mut headers, slots);
         let url = format!("{}{}", bound.destination, target.to_text());
         let (credential, headers) = (summary.id, &headers);
-        let facts = ApprovalFacts { key, credential, method, url: &url, headers, body: whole };
-        match self.0.broker.approval_for(caller, &summary.provider, grant, &facts).await? {
+        let request = ApprovalFacts { key, credential, method, url: &url, headers, body: whole };
+        let state = self.0.broker.approval_for(caller, &summary.provider, grant, &request).await?;
+        if let Some(facts) = facts {
+            facts.approval = Some(state.id());
+        }
+        match state {
             ApprovalState::Approved(_) => Ok(()),
             ApprovalState::Pending { id, retry_after } => Err(ProxyError::ApprovalPending(id, retry_after)),
             ApprovalState::Denied(id) => Err(ProxyError::ApprovalDenied(id)),
@@ -339,7 +348,7 @@ impl Proxy {
         let mut next = Some(body);
         let (mut renewed, mut proved) = (false, false);
         loop {
-            let injection = injection(admitted, &secret)?;
+            let injection = injection(admitted, &secret.material)?;
             let forms = Arc::new(injection.masked_forms());
             let body = next.take().or_else(|| replayed.clone().map(Outgoing::Held)).ok_or(ProxyError::Body)?;
             let (response, wants_nonce) = self.attempt(summary, admitted, &injection, &secret, body).await?;
@@ -404,6 +413,7 @@ fn known(admitted: &Admitted<'_>) -> ProxiedRequest {
         host: admitted.bound.destination.authority(),
         path: admitted.target.path.as_str().to_owned(),
         grant: None,
+        approval: None,
     }
 }
 
@@ -442,7 +452,7 @@ fn outgoing(
 }
 
 /// Places the secret as the entry says.
-fn injection(admitted: &Admitted<'_>, secret: &SecretToSend) -> Result<Injection, ProxyError> {
+fn injection(admitted: &Admitted<'_>, secret: &CredentialSecret) -> Result<Injection, ProxyError> {
     let Admitted { entry, bound, target, .. } = admitted;
     let host = entry.and_then(|entry| {
         let segments = target.path.readings().first()?;
@@ -453,7 +463,7 @@ fn injection(admitted: &Admitted<'_>, secret: &SecretToSend) -> Result<Injection
     {
         return Ok(injection?);
     }
-    Ok(match &secret.material {
+    Ok(match secret {
         CredentialSecret::OAuth2(tokens) => {
             let how = entry.and_then(|entry| entry.oauth.as_ref()).and_then(|oauth| oauth.access_token.as_ref());
             Injection::of_access_token(how, &tokens.token_type, &tokens.access_token)?
@@ -468,4 +478,28 @@ fn injection(admitted: &Admitted<'_>, secret: &SecretToSend) -> Result<Injection
         }
         CredentialSecret::HostScoped { headers, .. } => Injection::of_headers(headers)?,
     })
+}
+
+/// Checks that the request has a place for a secret of this kind, with one that is made up.
+fn check_place(admitted: &Admitted<'_>, kind: Kind, whole: &[u8]) -> Result<(), ProxyError> {
+    let made_up = || Secret::new("x");
+    let secret = match kind {
+        Kind::ApiKey => CredentialSecret::ApiKey(made_up()),
+        Kind::UserPassword => CredentialSecret::UserPassword { username: made_up(), password: made_up() },
+        Kind::OAuth2 | Kind::HostScoped => return Ok(()),
+    };
+    let Admitted { slots, bound, target, headers, .. } = admitted;
+    let fill = || {
+        let injection = injection(admitted, &secret)?;
+        let head = injection.head(slots, &bound.destination, &bound.base_path, target, headers.clone())?;
+        if injection.needs_body() {
+            injection.body(slots, &head.headers, whole)?;
+        }
+        Ok(())
+    };
+    match fill() {
+        // The real one may have what this one lacks.
+        Err(ProxyError::Injection(InjectError::Parts | InjectError::Value)) => Ok(()),
+        filled => filled,
+    }
 }

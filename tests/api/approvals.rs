@@ -19,7 +19,7 @@ async fn waiting(server: &Server, key: &str, digest: u8) -> String {
         url: "https://api.openai.com/v1/x".to_owned(),
         headers: vec![("content-type".to_owned(), "application/json".to_owned())],
         body: b"{}".to_vec(),
-        body_length: 2,
+        body_length: 70_002,
     };
     match server.vault.approvals().ask(request, &AuditContext::system()).await.unwrap() {
         ApprovalAnswer::Pending(id) => id.to_string(),
@@ -42,6 +42,7 @@ async fn person_sees_the_request_and_decides_once() {
     let one = format!("/v1/approvals/{first}");
     let shown = server.get(&one).key(&admin).send().await.is(200).json();
     assert_eq!((&shown["status"], &shown["method"], &shown["body"]), (&json!("pending"), &json!("POST"), &json!("{}")));
+    assert_eq!((&shown["body_length"], &shown["body_not_shown"]), (&json!(70_002), &json!(70_000)));
     assert_eq!(shown["headers"], json!([{"name": "content-type", "value": "application/json"}]));
     assert_eq!(shown["expires_at"].as_i64().unwrap() - shown["created_at"].as_i64().unwrap(), 86_400);
     let approved = server.post(&format!("{one}/approve")).key(&admin).send().await.is(200).json();

@@ -8,7 +8,12 @@ use crate::origin::{BEARER, Origin, Scene, audited};
 
 /// The scene, an administrator's key, and the id of the agent's key.
 async fn scene(origin: &Origin) -> (Scene, String, String) {
-    let scene = Scene::new(origin, BEARER).await;
+    scene_with(origin, BEARER).await
+}
+
+/// The same, with this section of the entry.
+async fn scene_with(origin: &Origin, section: &str) -> (Scene, String, String) {
+    let scene = Scene::new(origin, section).await;
     let admin = scene.server.service_key_with(&[], &[Permission::Admin]).await;
     let agent = scene.server.vault.api_keys().authenticate(&scene.agent).unwrap().unwrap().id.to_string();
     (scene, admin, agent)
@@ -59,12 +64,15 @@ async fn grant_of_a_command_counts_for_the_next_request() {
     scene.get("/x").await.is(200);
     let limited = scene.get("/x").await.is(429);
     assert!(limited.header("Retry-After").is_some());
-    for id in [deny, allow] {
+    for id in [&deny, &allow] {
         scene.server.delete(&format!("/v1/grants/{id}")).key(&admin).send().await.is(200);
         scene.get("/x").await;
     }
     scene.get("/x").await.is(403);
-    assert!(audited(&scene.server, "grant.add").len() == 2 && audited(&scene.server, "grant.remove").len() == 2);
+    let added =
+        [format!("key:{agent} grant:{deny} deny methods:DELETE"), format!("key:{agent} grant:{allow} allow rate:2/h")];
+    assert_eq!(audited(&scene.server, "grant.add"), added);
+    assert_eq!(audited(&scene.server, "grant.remove"), added);
 }
 
 #[tokio::test]
@@ -101,6 +109,24 @@ async fn approval_is_for_one_request_as_it_was_shown() {
     assert_eq!(send("two").await.is(403).json()["type"], "/problems/approval-denied");
     assert_ne!(send("one").await.is(403).json()["approval_id"], pending["approval_id"], "an approval is used once");
     assert_eq!(origin.received().len(), 1);
+    let names =
+        |row: &Value, id: &Value| row.as_str().unwrap().contains(&format!(" approval:{}", id.as_str().unwrap()));
+    let sent = audited(&scene.server, "proxy.request");
+    assert!(sent.len() == 1 && names(&sent[0], &pending["approval_id"]), "{sent:?}");
+    let refused = audited(&scene.server, "proxy.refuse");
+    let [one, two] = [&pending, &other].map(|one| refused.iter().filter(|row| names(row, &one["approval_id"])).count());
+    assert_eq!((refused.len(), one, two), (5, 2, 2), "{refused:?}");
+}
+
+// The person is not asked, or an approval used up, for a request that cannot be sent.
+#[tokio::test]
+async fn request_without_a_place_for_the_secret_needs_no_approval() {
+    let origin = Origin::fine().await;
+    let (scene, admin, agent) = scene_with(&origin, "in = \"body\"\nname = \"token\"").await;
+    add(&scene, &admin, json!({"key": agent, "effect": "allow", "approval": "always"})).await;
+    let send = async |body: &str| scene.ask(Method::POST, "/x").key(&scene.agent).bytes(body.to_owned()).send().await;
+    send("no form").await.is(400);
+    assert!(audited(&scene.server, "approval.request").is_empty());
 }
 
 #[tokio::test]

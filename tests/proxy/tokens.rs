@@ -8,7 +8,7 @@ use http::Method;
 use serde_json::json;
 use strongroom::permission::Permission;
 
-use crate::origin::{Origin, response, values};
+use crate::origin::{Origin, audited, response, values};
 use crate::support::flow::CALLBACK;
 use crate::support::{Server, Setup};
 
@@ -99,4 +99,28 @@ async fn long_body_is_sent_once() {
     assert_eq!(account.send(Method::POST, &"x".repeat(65 * 1024)).await, 401);
     let sent = origin.received().iter().filter(|request| request.starts_with("POST /api/me ")).count();
     assert_eq!((sent, given.load(Ordering::SeqCst)), (1, 1));
+}
+
+#[tokio::test]
+async fn account_to_connect_again_needs_no_approval() {
+    let origin = Origin::start(|request| {
+        let (status, body) = if request.contains("grant_type=refresh_token") {
+            ("400 Bad Request", json!({"error": "invalid_grant"}))
+        } else if request.starts_with("POST /token ") {
+            ("200 OK", json!({"access_token": "a", "token_type": "Bearer", "refresh_token": "r", "expires_in": 3600}))
+        } else {
+            ("401 Unauthorized", json!({}))
+        };
+        response(status, "", &body.to_string()).replace("text/plain", "application/json")
+    })
+    .await;
+    let account = Account::connect(&origin).await;
+    let server = &account.server;
+    assert_eq!(account.send(Method::GET, "").await, 401);
+    let admin = server.service_key_with(&[], &[Permission::Admin]).await;
+    let agent = server.vault.api_keys().authenticate(&account.agent).unwrap().unwrap().id;
+    let grant = json!({"key": agent, "effect": "allow", "approval": "always"});
+    server.post("/v1/grants").key(&admin).json(&grant).send().await.is(201);
+    assert_eq!(account.send(Method::GET, "").await, 409);
+    assert!(audited(server, "approval.request").is_empty());
 }

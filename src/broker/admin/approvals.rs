@@ -38,6 +38,15 @@ pub enum ApprovalState {
     Denied(ApprovalId),
 }
 
+impl ApprovalState {
+    /// Returns the id of the approval.
+    pub fn id(&self) -> ApprovalId {
+        match self {
+            Self::Approved(id) | Self::Pending { id, .. } | Self::Denied(id) => *id,
+        }
+    }
+}
+
 /// One header of a request.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct HeaderLine {
@@ -84,6 +93,8 @@ pub struct ApprovalView {
     pub body_is_base64: bool,
     /// Length of the whole body in bytes.
     pub body_length: u64,
+    /// Bytes of the body that `body` does not show. They are approved with the request.
+    pub body_not_shown: u64,
     /// Time of the first attempt, in Unix seconds.
     #[schema(value_type = i64)]
     pub created_at: UnixTime,
@@ -95,14 +106,15 @@ pub struct ApprovalView {
 impl From<ApprovalRequest> for ApprovalView {
     fn from(approval: ApprovalRequest) -> Self {
         let ApprovalRequest { id, request, status, created_at, expires_at } = approval;
-        let (body, body_is_base64) = match String::from_utf8(request.body) {
+        let kept = request.body;
+        let (body, body_is_base64, shown) = match std::str::from_utf8(&kept) {
+            Ok(text) => (text.to_owned(), false, kept.len()),
             // A person must not take a cut character for the reason of base64.
-            Ok(text) => (text, false),
-            Err(bytes) if bytes.utf8_error().error_len().is_none() => {
-                let whole = bytes.utf8_error().valid_up_to();
-                (String::from_utf8_lossy(&bytes.as_bytes()[..whole]).into_owned(), false)
+            Err(error) if error.error_len().is_none() => {
+                let shown = error.valid_up_to();
+                (String::from_utf8_lossy(&kept[..shown]).into_owned(), false, shown)
             }
-            Err(bytes) => (STANDARD.encode(bytes.as_bytes()), true),
+            Err(_) => (STANDARD.encode(&kept), true, kept.len()),
         };
         Self {
             id,
@@ -118,6 +130,7 @@ impl From<ApprovalRequest> for ApprovalView {
             body: Some(body).filter(|body| !body.is_empty()),
             body_is_base64,
             body_length: request.body_length,
+            body_not_shown: request.body_length.saturating_sub(shown as u64),
             created_at,
             expires_at,
         }

@@ -2,7 +2,7 @@
 
 use clap::{Args, ValueEnum};
 
-use super::list::matches_text;
+use super::list::{matches_text, terms_text};
 use crate::broker::{
     Administrator, AllowTerms, Approval, EffectName, Error, HostPattern, MethodRule, NewGrant, PathPattern, Rate,
 };
@@ -27,20 +27,20 @@ pub(in crate::cli) struct AddGrant {
     #[arg(long)]
     preset: Option<Preset>,
     /// Provider of the credential; may be repeated [default: all]
-    #[arg(long = "provider", value_name = "PROVIDER", num_args = 1.., value_delimiter = ',')]
+    #[arg(long = "provider", value_name = "PROVIDER", value_delimiter = ',')]
     providers: Vec<ProviderName>,
     /// Credential; may be repeated [default: all]
-    #[arg(long = "credential", value_name = "ID", num_args = 1.., value_delimiter = ',')]
+    #[arg(long = "credential", value_name = "ID", value_delimiter = ',')]
     credentials: Vec<CredentialId>,
     /// Host of the request, for example api.github.com, *.example.com or a URL; may be repeated
     /// [default: all]
-    #[arg(long = "host", value_name = "HOST", num_args = 1.., value_delimiter = ',')]
+    #[arg(long = "host", value_name = "HOST", value_delimiter = ',')]
     hosts: Vec<HostPattern>,
     /// Method in upper case; GET covers HEAD; may be repeated [default: all]
-    #[arg(long = "method", value_name = "METHOD", num_args = 1.., value_delimiter = ',', conflicts_with = "preset")]
+    #[arg(long = "method", value_name = "METHOD", value_delimiter = ',', conflicts_with = "preset")]
     methods: Vec<MethodRule>,
     /// Pattern of the path: `*` within a segment, `**` across segments; may be repeated [default: all]
-    #[arg(long = "path", value_name = "PATTERN", num_args = 1..)]
+    #[arg(long = "path", value_name = "PATTERN")]
     paths: Vec<PathPattern>,
     /// The most requests in a period, for example 60/m (s, m, h or d) [default: unlimited]
     #[arg(long)]
@@ -92,7 +92,9 @@ impl AddGrant {
             return out.json(&added);
         }
         let effect = if added.effect == EffectName::Allow { "allows" } else { "denies" };
-        note(format!("grant of API key {} that {effect}: {}", added.key, matches_text(&added)));
+        let terms = Some(terms_text(&added)).filter(|terms| !terms.is_empty());
+        let terms = terms.map_or_else(String::new, |terms| format!(" ({terms})"));
+        note(format!("grant of API key {} that {effect}: {}{terms}", added.key, matches_text(&added)));
         out.line(added.id.to_string())
     }
 }

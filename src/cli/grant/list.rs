@@ -41,7 +41,8 @@ pub(super) fn matches_text(grant: &GrantView) -> String {
     if texts.is_empty() { "all requests".to_owned() } else { texts.join("; ") }
 }
 
-fn terms_text(grant: &GrantView) -> String {
+/// Describes what an allow asks for; empty if nothing.
+pub(super) fn terms_text(grant: &GrantView) -> String {
     let rate = grant.rate.clone();
     let expires = grant.expires.map(|at| format!("until {at}"));
     let approval = (grant.approval == Approval::Always).then(|| "with approval".to_owned());

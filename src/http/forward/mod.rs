@@ -124,7 +124,7 @@ impl ForwardServer {
             Err(problem) => {
                 let asking = Asking { head, authenticated, pattern: PATTERN };
                 let (method, host) = (head.method.to_string(), destinations[0].authority());
-                let proxied = Some(ProxiedRequest { method, host, path: String::new(), grant: None });
+                let proxied = Some(ProxiedRequest { method, host, path: String::new(), grant: None, approval: None });
                 let refused = RefusedRequest { proxied, ..RefusedRequest::default() };
                 Err(refused_with_row(&self.app, asking, problem, refused).await)
             }

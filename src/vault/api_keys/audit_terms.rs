@@ -1,8 +1,9 @@
-//! The limits of an API key, and the changes of one, as their audit rows name them: fixed words, ids
-//! and names of providers.
+//! The limits and grants of an API key, and the changes of one, as their audit rows name them: fixed
+//! words, ids, names of providers, and the hosts, methods and paths of grants.
 
 use super::api_key::{ApiKey, KeyHolder};
 use crate::permission::Permission;
+use crate::policy::{Approval, KeyGrant};
 
 /// Returns the limits of a new key for its audit row; empty for a key without limits.
 pub(super) fn limit_terms(key: &ApiKey) -> String {
@@ -29,6 +30,33 @@ pub(super) fn changed_terms(before: &ApiKey, after: &ApiKey) -> String {
     .flatten()
     .collect::<Vec<_>>()
     .join(" ")
+}
+
+/// Returns a grant with its effect and its terms, for the audit row. What it does not limit is left
+/// out.
+pub(super) fn grant_terms(grant: &KeyGrant) -> String {
+    let allow = grant.allowance().copied().unwrap_or_default();
+    let named = |word, items: Vec<String>| (!items.is_empty()).then(|| list(word, items));
+    let effect = if grant.is_deny() { "deny" } else { "allow" };
+    [
+        Some(format!("grant:{} {effect}", grant.id)),
+        named("providers", texts(&grant.providers)),
+        named("credentials", texts(&grant.credentials)),
+        named("hosts", texts(&grant.hosts)),
+        named("methods", texts(&grant.methods)),
+        named("paths", texts(&grant.paths)),
+        allow.rate.map(|rate| format!("rate:{rate}")),
+        allow.expires.map(|at| format!("expires:{at}")),
+        (allow.approval == Approval::Always).then(|| "approval:always".to_owned()),
+    ]
+    .into_iter()
+    .flatten()
+    .collect::<Vec<_>>()
+    .join(" ")
+}
+
+fn texts(items: &[impl ToString]) -> Vec<String> {
+    items.iter().map(ToString::to_string).collect()
 }
 
 fn provider_terms(key: &ApiKey) -> String {

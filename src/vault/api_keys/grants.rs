@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::api_key::ApiKey;
 use super::api_key_record::{read, rewrite};
+use super::audit_terms::grant_terms;
 use super::key_grants::{GrantRefused, NewGrant};
 use super::store::ApiKeys;
 use crate::id::{ApiKeyId, GrantId};
@@ -49,7 +50,7 @@ impl ApiKeys<'_> {
                     return Ok(Err(GrantRefused::HoldsUse(key.id)));
                 }
                 rewrite(txn, &row, &key)?;
-                txn.record(Action::GrantAdd, subject(&key, &terms(&new)))?;
+                txn.record(Action::GrantAdd, subject(&key, &grant_terms(&new)))?;
                 Ok(Ok(new.clone()))
             })
             .await
@@ -63,7 +64,7 @@ impl ApiKeys<'_> {
                 let Some(row) = txn.tx.api_key(&key.to_string())? else { return Ok(false) };
                 let key = read(&row, txn.keyring)?;
                 let Some(grant) = key.grants.grants.iter().find(|grant| grant.id == id) else { return Ok(false) };
-                let terms = terms(grant);
+                let terms = grant_terms(grant);
                 let grants = key.grants.without(id).into();
                 let key = ApiKey { grants, ..key };
                 rewrite(txn, &row, &key)?;
@@ -72,11 +73,6 @@ impl ApiKeys<'_> {
             })
             .await
     }
-}
-
-/// Names the grant and its effect, for the audit row.
-fn terms(grant: &KeyGrant) -> String {
-    format!("grant:{} {}", grant.id, if grant.is_deny() { "deny" } else { "allow" })
 }
 
 fn subject<'a>(key: &'a ApiKey, terms: &'a str) -> Subject<'a> {

@@ -49,6 +49,15 @@ impl CredentialSecret {
             Self::HostScoped { .. } => Kind::HostScoped,
         }
     }
+
+    /// Returns the access token or the API key.
+    pub fn single(&self) -> Option<&Secret> {
+        match self {
+            Self::OAuth2(tokens) => Some(&tokens.access_token),
+            Self::ApiKey(key) => Some(key),
+            Self::UserPassword { .. } | Self::HostScoped { .. } => None,
+        }
+    }
 }
 
 /// The tokens of a token response (RFC 6749 §5.1).

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use crate::id::{ApiKeyId, CredentialId, GrantId, IssuerName, ProviderName, RequestId, UserId};
+use crate::id::{ApiKeyId, ApprovalId, CredentialId, GrantId, IssuerName, ProviderName, RequestId, UserId};
 
 /// Actor, address and request of an operation. Only ids: nothing in it is secret.
 #[derive(Clone, Debug)]
@@ -87,17 +87,20 @@ pub struct ProxiedRequest {
     pub path: String,
     /// The grant that decided, if one did.
     pub grant: Option<GrantId>,
+    /// The approval of a person that let it through, that it waits for, or that was denied.
+    pub approval: Option<ApprovalId>,
 }
 
 impl fmt::Display for ProxiedRequest {
-    /// Writes the subject of the audit row: `GET api.example.com/v1/user grant:ID`.
+    /// Writes the subject of the audit row: `GET api.example.com/v1/user grant:ID approval:ID`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let path = self.path.get(..MAX_PATH).unwrap_or(&self.path);
         write!(f, "{} {}{path}", self.method, self.host)?;
         if path.len() < self.path.len() {
             f.write_str("…")?;
         }
-        self.grant.map_or(Ok(()), |grant| write!(f, " grant:{grant}"))
+        self.grant.map_or(Ok(()), |grant| write!(f, " grant:{grant}"))?;
+        self.approval.map_or(Ok(()), |approval| write!(f, " approval:{approval}"))
     }
 }
 
