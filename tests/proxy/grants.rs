@@ -111,8 +111,8 @@ async fn approval_is_for_one_request_as_it_was_shown() {
     assert_eq!(origin.received().len(), 1);
     let names =
         |row: &Value, id: &Value| row.as_str().unwrap().contains(&format!(" approval:{}", id.as_str().unwrap()));
-    let sent = audited(&scene.server, "proxy.request");
-    assert!(sent.len() == 1 && names(&sent[0], &pending["approval_id"]), "{sent:?}");
+    let passed = audited(&scene.server, "proxy.request");
+    assert!(passed.len() == 1 && names(&passed[0], &pending["approval_id"]), "{passed:?}");
     let refused = audited(&scene.server, "proxy.refuse");
     let [one, two] = [&pending, &other].map(|one| refused.iter().filter(|row| names(row, &one["approval_id"])).count());
     assert_eq!((refused.len(), one, two), (5, 2, 2), "{refused:?}");

@@ -29,12 +29,8 @@ sealed_row! {
 /// A row, or the error of reading it.
 pub(crate) type ReadApproval = Result<ApprovalRow, StoreError>;
 
-fn read(row: &Row<'_>) -> rusqlite::Result<ReadApproval> {
-    Ok(ApprovalRow::read(row).map_err(StoreError::from))
-}
-
-fn read_with_id(row: &Row<'_>) -> rusqlite::Result<(Option<String>, ReadApproval)> {
-    Ok((row.get("id").ok(), read(row)?))
+fn read(row: &Row<'_>) -> ReadApproval {
+    ApprovalRow::read(row).map_err(StoreError::from)
 }
 
 impl View<'_> {
@@ -45,7 +41,7 @@ impl View<'_> {
 
     /// Returns the requests of an API key with this lookup, oldest first.
     pub(crate) fn approvals_like(&self, key: &str, lookup: &str) -> Result<Vec<ReadApproval>, StoreError> {
-        self.rows("SELECT * FROM approval WHERE key = ? AND lookup = ? ORDER BY id", [key, lookup], read)
+        self.rows("SELECT * FROM approval WHERE key = ? AND lookup = ? ORDER BY id", [key, lookup], |row| Ok(read(row)))
     }
 
     /// Returns the number of requests of an API key that wait at `now`.
@@ -56,12 +52,12 @@ impl View<'_> {
 
     /// Returns the requests of an API key.
     pub(crate) fn approvals_of_key(&self, key: &str) -> Result<Vec<ReadApproval>, StoreError> {
-        self.rows("SELECT * FROM approval WHERE key = ?", [key], read)
+        self.rows("SELECT * FROM approval WHERE key = ?", [key], |row| Ok(read(row)))
     }
 
     /// Returns the requests with a credential.
     pub(crate) fn approvals_of_credential(&self, credential: &str) -> Result<Vec<ReadApproval>, StoreError> {
-        self.rows("SELECT * FROM approval WHERE credential = ?", [credential], read)
+        self.rows("SELECT * FROM approval WHERE credential = ?", [credential], |row| Ok(read(row)))
     }
 
     /// Returns up to `limit` requests that ended by `until`, or all if it is `None`, in the order of
@@ -76,7 +72,7 @@ impl View<'_> {
         let sql = format!(
             "SELECT * FROM approval WHERE id {than} ? AND (?2 IS NULL OR expires_at <= ?2) ORDER BY id LIMIT ?"
         );
-        self.rows(&sql, params![after, until, limit], read_with_id)
+        self.rows(&sql, params![after, until, limit], |row| Ok((row.get("id").ok(), read(row))))
     }
 }
 
