@@ -48,7 +48,7 @@ account = "/sub"
   strongroom = await startStrongroom(
     entry('tv', device, `device_authorization_url = "${provider.issuer}/device/auth"\ndefault_scopes = ["openid", "profile", "offline_access"]`)
     + entry('robot', robot, 'grants = ["authorization_code", "client_credentials"]'),
-    'device = true',
+    { oauth: 'device = true' },
   );
 });
 after(() => Promise.all([strongroom?.stop(), provider?.stop()]));

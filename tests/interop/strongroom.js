@@ -7,10 +7,11 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 
-const BINARY = resolve(process.env.STRONGROOM_BIN ?? '../../target/debug/strongroom');
+export const BINARY = resolve(process.env.STRONGROOM_BIN ?? '../../target/debug/strongroom');
 
-/// A Strongroom with these providers (TOML), `oauth` under its [oauth], and a key with every permission for the user `alice`.
-export async function startStrongroom(providersToml, oauth = '') {
+/// A Strongroom with these providers (TOML), `oauth` under its [oauth] and `egress` under its [egress], and a key with every
+/// permission for the user `alice`. With `hosts` (lines of /etc/hosts) the server resolves these names.
+export async function startStrongroom(providersToml, { oauth = '', egress = '', hosts } = {}) {
   const directory = await mkdtemp(join(tmpdir(), 'strongroom-interop-'));
   await run(directory, ['init']);
   const port = await freePort();
@@ -30,11 +31,12 @@ ${oauth}
 
 [egress]
 allow = ["127.0.0.0/8"]
+${egress}
 ${providersToml}`);
   const permissions = ['READ_INTEGRATIONS', 'MANAGE_INTEGRATIONS', 'DELETE_INTEGRATIONS', 'USE_INTEGRATIONS'];
   const flags = permissions.flatMap((permission) => ['--permission', permission]);
   const key = JSON.parse(await run(directory, ['key', 'create', '--user', 'alice', ...flags, '--json']));
-  const server = start(directory, ['serve']);
+  const server = start(directory, ['serve'], hosts && await launcherWith(directory, hosts));
   await ready(url, server);
   return new Strongroom(directory, url, key.api_key, server);
 }
@@ -71,6 +73,11 @@ class Strongroom {
     return { status: response.status, text, body: text ? JSON.parse(text) : undefined };
   }
 
+  /// Runs a command of the binary in its directory, and gives what it printed.
+  command(parameters) {
+    return run(this.directory, parameters);
+  }
+
   /// Everything that the server has written to its log so far.
   get log() {
     return this.#server.log();
@@ -91,8 +98,9 @@ class Strongroom {
 }
 
 /// A process of the binary that goes on until it is stopped.
-function start(directory, parameters) {
-  const child = spawn(BINARY, parameters, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], env: environment() });
+function start(directory, parameters, launcher = []) {
+  const [program, ...words] = [...launcher, BINARY, ...parameters];
+  const child = spawn(program, words, { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'], env: environment() });
   const gone = once(child, 'close');
   const written = { stdout: '', stderr: '' };
   for (const name of ['stdout', 'stderr']) {
@@ -117,6 +125,14 @@ function start(directory, parameters) {
       return code;
     },
   };
+}
+
+/// A command that starts its arguments with names of their own: in a mount namespace, where /etc/hosts is another file.
+async function launcherWith(directory, hosts) {
+  const file = join(directory, 'hosts');
+  await writeFile(file, `127.0.0.1 localhost\n${hosts}\n`);
+  const namespace = process.getuid() === 0 ? ['--mount'] : ['--mount', '--map-root-user'];
+  return ['unshare', ...namespace, '--', 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"', file];
 }
 
 async function run(directory, parameters) {
@@ -144,7 +160,7 @@ async function ready(url, server) {
 }
 
 /// Waits until `holds`, for so many seconds at most.
-async function within(seconds, what, holds) {
+export async function within(seconds, what, holds) {
   for (const end = Date.now() + seconds * 1000; Date.now() < end;) {
     if (await holds()) return;
     await new Promise((wake) => { setTimeout(wake, 20); });

