@@ -42,6 +42,8 @@ pub(super) struct DevInstance {
     pub(super) config: Option<PathBuf>,
     /// Address of the server; `None` for the default.
     pub(super) listen: Option<SocketAddr>,
+    /// Address of the forward proxy; `None` before it listens.
+    pub(super) forward_proxy: Option<SocketAddr>,
     /// Vault.
     pub(super) vault: PathBuf,
     /// Master key of the vault.
@@ -116,10 +118,12 @@ impl DevInstance {
         Ok(config)
     }
 
-    /// Sets the address of the server and its URL, and shows them.
+    /// Sets the addresses of the server and its forward proxy, and shows them.
     pub(super) fn set_address(&self, config: &mut Config) {
+        let tcp = |address: SocketAddr| Listen::Tcp { host: address.ip().to_string(), port: address.port() };
+        config.proxy.listen = self.forward_proxy.map(tcp);
         if let Some(address) = self.listen {
-            config.server.listen = Listen::Tcp { host: address.ip().to_string(), port: address.port() };
+            config.server.listen = tcp(address);
             if let Ok(url) = format!("http://{address}").parse() {
                 config.server.public_url = url;
             }
@@ -139,6 +143,7 @@ fn own_settings(config: &Config) -> Vec<(String, Value)> {
         ("oauth.callback_origins".to_owned(), config.oauth.callback_origins.texts().into()),
         ("egress.allow".to_owned(), networks(&config.egress.allow).into()),
     ];
+    made.extend(config.proxy.listen.iter().map(|listen| ("proxy.listen".to_owned(), listen.to_string().into())));
     if let Unlock::MasterKey(SecretSource::File(path)) = &config.vault.unlock {
         made.push(("vault.master_key".to_owned(), json!({ "file": path })));
     }

@@ -16,6 +16,7 @@ pub(super) fn toml(base_url: &str, behaviour: &Behaviour) -> String {
     format!(
         r#"display_name = "Sandbox"
 category = "developer-tools"
+env = {{ SANDBOX_TOKEN = "{{placeholder}}", SANDBOX_API_URL = "{{proxy}}" }}
 
 [oauth]
 authorize_url = "{authorize}"

@@ -54,7 +54,7 @@ fn dev_prints_one_line_and_leaves_nothing_behind() {
     let (ready, child, stdout) = start(&desk, &[]);
     let mut fields: Vec<&String> = ready.as_object().unwrap().keys().collect();
     fields.sort_unstable();
-    assert_eq!(fields, ["api_key", "pid", "url", "user", "vault"]);
+    assert_eq!(fields, ["api_key", "pid", "proxy_url", "url", "user", "vault"]);
     assert_eq!((&ready["user"], &ready["pid"]), (&json!("dev"), &json!(child.0.id())));
     let vault = Path::new(ready["vault"].as_str().unwrap()).to_owned();
     assert!(vault.exists());

@@ -5,7 +5,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex};
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::command::Desk;
 use crate::support::http::Ask;
@@ -319,17 +319,28 @@ async fn check_shows_what_goes_through_the_relay() {
     assert_eq!(scene.made_keys(), ["revoked"]);
 }
 
-#[test]
-fn run_works_beside_dev() {
+#[tokio::test(flavor = "multi_thread")]
+async fn run_works_beside_dev() {
     use std::io::BufRead as _;
     let desk = Desk::new();
     let mut dev = desk.command(&["dev", "--print", "json", "--listen", "127.0.0.1:0"]).spawn().unwrap();
     let mut line = String::new();
     std::io::BufReader::new(dev.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let said = desk.run(&["--dev", "run", "--", "sh", "-c", "exit 3"]);
+    let ready: Value = serde_json::from_str(&line).unwrap();
+    let [url, key, proxy] = ["url", "api_key", "proxy_url"].map(|name| ready[name].as_str().unwrap().to_owned());
+    let body = json!({"type": "api_key", "api_key": "s", "title": "t"});
+    let create = Ask::new(Method::POST, format!("{url}/v1/integrations/sandbox/credentials")).key(&key).json(&body);
+    create.send().await.is(201);
+    let script = "echo \"$SANDBOX_TOKEN $SANDBOX_API_URL\"; exit 3";
+    let said = desk.run(&["--dev", "run", "--", "sh", "-c", script]);
+    let shown = desk.run(&["--dev", "config", "show"]);
     dev.kill().unwrap();
     dev.wait().unwrap();
-    said.ended_with(3).complained("No variable is set for a credential.");
+    let said = said.ended_with(3);
+    assert!(said.stdout.starts_with("strongroom_") && said.stdout.contains(" http://127.0.0.1:"), "{}", said.stdout);
+    assert!(!said.stderr.contains("Without a forward proxy"), "{}", said.stderr);
+    let listen = format!("listen = \"{}\"", proxy.strip_prefix("http://").unwrap());
+    assert!(shown.stdout.contains(&listen), "{}", shown.stdout);
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -17,7 +17,7 @@ use crate::cli::dev_instance::{DevFolder, DevInstance, SandboxClient};
 use crate::cli::failure::Failure;
 use crate::cli::runtime;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Listen};
 use crate::http::{CallbackPage, Listener, curl_config};
 use crate::permission::{Permission, Permissions};
 use crate::random::Random;
@@ -33,8 +33,8 @@ const KEY_NAME: &str = "strongroom dev";
 /// FILE.key. Each start creates a fresh API key for the same user.
 ///
 /// A configuration is read only if --config names it, and of it only the sections providers, catalog
-/// and egress, and oauth.callback_origins. While this server runs, `strongroom --dev COMMAND` uses
-/// its vault.
+/// and egress, and oauth.callback_origins. The forward proxy listens on a free port of 127.0.0.1.
+/// While this server runs, `strongroom --dev COMMAND` uses its vault.
 #[derive(Debug, Args)]
 pub struct Dev {
     /// Address to listen on, for example 127.0.0.1:0 for a free port [default: 127.0.0.1:8484]
@@ -49,7 +49,8 @@ pub struct Dev {
 enum Print {
     /// The address, the key, and three curl commands to copy
     Text,
-    /// One line {"url", "api_key", "user", "vault", "pid"}, and nothing else on standard output
+    /// One line {"url", "proxy_url", "api_key", "user", "vault", "pid"}, and nothing else on standard
+    /// output
     Json,
 }
 
@@ -73,6 +74,7 @@ impl Dev {
         let mut instance = DevInstance {
             config: context.config.as_ref().map(absolute),
             listen: self.listen,
+            forward_proxy: None,
             vault,
             key_file: key_file.into(),
             sandbox: SandboxClient::of(&sandbox),
@@ -80,6 +82,9 @@ impl Dev {
         let mut config = instance.settings()?;
         let listener = Listener::open(&config.server.listen, None).await?;
         instance.listen = listener.address();
+        let loopback = Listen::Tcp { host: "127.0.0.1".to_owned(), port: 0 };
+        let forward = Listener::open(&loopback, None).await?.for_forward_proxy();
+        instance.forward_proxy = forward.address();
         instance.set_address(&mut config);
         for warning in config.warnings.iter().filter(|warning| warning.key.starts_with("providers.")) {
             tracing::warn!(place = %warning.location, key = warning.key, "{}", warning.message);
@@ -88,9 +93,11 @@ impl Dev {
         let admin = installation.open_or_create(&instance.key_file)?;
         let key = admin.renew_api_key(new_key()).await?;
         let broker = installation.server_broker(&admin).await?;
-        let address = listener.address().ok_or_else(|| Failure::new("the address of the server is unknown"))?;
+        let unknown = || Failure::new("the address of the server is unknown");
+        let address = listener.address().ok_or_else(unknown)?;
         let ready = Ready {
             url: format!("http://{address}"),
+            proxy_url: format!("http://{}", forward.address().ok_or_else(unknown)?),
             callback: format!("http://localhost:{}/callback/sandbox", address.port()),
             curl_config: folder.write_curl_config(&key)?,
             key,
@@ -101,7 +108,7 @@ impl Dev {
         instance.save(folder.path())?;
         ready.announce(self.print)?;
         let page = CallbackPage { url: ready.url, curl_config: ready.curl_config };
-        serve::until_stopped(broker, vec![listener], Some(page), signals).await
+        serve::until_stopped(broker, vec![listener, forward], Some(page), signals).await
     }
 }
 
@@ -121,6 +128,8 @@ pub fn add_defaults(config: &mut Config, sandbox: &Sandbox) {
 /// The running server, as it is announced.
 struct Ready {
     url: String,
+    /// URL of the forward proxy, without a key.
+    proxy_url: String,
     /// Callback URL of the page that shows the result of a login.
     callback: String,
     key: Secret,
@@ -136,7 +145,7 @@ impl Ready {
             Print::Text => self.greeting(),
             Print::Json => {
                 let line = json!({
-                    "url": self.url, "api_key": self.key.expose(), "user": USER,
+                    "url": self.url, "proxy_url": self.proxy_url, "api_key": self.key.expose(), "user": USER,
                     "vault": self.vault, "pid": std::process::id(),
                 });
                 format!("{line}\n")
@@ -147,13 +156,14 @@ impl Ready {
     }
 
     fn greeting(&self) -> String {
-        let Self { url, callback, vault, .. } = self;
+        let Self { url, proxy_url, callback, vault, .. } = self;
         let (key, config) = (self.key.expose(), curl_config(&self.curl_config));
         let kept = if self.is_kept { "kept" } else { "deleted on exit" };
         let base = format!("{url}/v1/integrations");
         format!(
             "Strongroom is ready at {url}\n\
              API key   {key}   (user '{USER}', every permission but ADMIN)\n\
+             proxy     {proxy_url}   (forward proxy; `strongroom --dev run` uses it)\n\
              vault     {vault}   ({kept})\n\
              \n\
              Three commands to try in a second terminal: list the providers; start a login at the sandbox; list the\n\
