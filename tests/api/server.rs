@@ -188,14 +188,16 @@ async fn caller_that_reads_no_response_is_disconnected() {
     let mut socket = server.raw().await;
     let asked = 5_000;
     socket.try_send(get("/openapi.json").repeat(asked)).await;
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    eventually("the connection has ended", async || !socket.try_send("\r\n").await).await;
     let answered = socket.end().await.matches("HTTP/1.1 200").count();
     assert!(answered < asked, "all {answered} were written");
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn idle_connections_below_the_cap_keep_nobody_out() {
-    let server = Server::start().await;
+    // They do not end by themselves: if another connection waited for that, the test would fail.
+    let limits = Limits { header_time: Duration::from_secs(3600), ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
     let mut held = Vec::new();
     for number in 0..1000 {
         let mut socket = server.raw().await;
@@ -205,9 +207,7 @@ async fn idle_connections_below_the_cap_keep_nobody_out() {
         held.push(socket);
     }
     for _ in 0..20 {
-        let began = Instant::now();
         assert_eq!(server.raw().await.ask(get("/healthz")).await.status, 200);
-        assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     }
 }
 
@@ -298,12 +298,13 @@ async fn path_parameters_are_percent_decoded() {
 
 #[tokio::test]
 async fn early_401_asks_for_no_body() {
-    let server = Server::start().await;
+    // If the body was waited for, no answer would come.
+    let hour = Duration::from_secs(3600);
+    let limits = Limits { body_time: hour, discard_time: hour, ..Limits::default() };
+    let server = Server::with(Setup::limits(limits)).await;
     let head = format!("POST {CREATE} HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 10\r\n\r\n");
     let mut socket = server.raw().await;
-    let began = Instant::now();
     assert_eq!(socket.ask(head).await.status, 401, "and not 100");
-    assert!(began.elapsed() < Duration::from_millis(500), "nothing is waited for");
     assert_eq!(socket.end().await, "");
 }
 

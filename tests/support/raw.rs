@@ -28,9 +28,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         self.stream.write_all(bytes.as_ref()).await.expect("the server takes the bytes");
     }
 
-    /// Sends what the server may be unwilling to take.
-    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) {
-        let _ = self.stream.write_all(bytes.as_ref()).await;
+    /// Sends what the server may be unwilling to take; false if the connection has ended.
+    pub async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        self.stream.write_all(bytes.as_ref()).await.is_ok()
     }
 
     /// One whole answer with a `Content-Length`; nothing where the connection ends without one.

@@ -9,6 +9,7 @@ use crate::support::process::Installation;
 use crate::support::{Server, Setup};
 use http::Method;
 use serde_json::{Value, json};
+use strongroom::clock::Clock;
 use strongroom::http::Limits;
 use strongroom::jose::{self, Algorithm, Jwks};
 use strongroom::permission::Permission;
@@ -221,7 +222,11 @@ fn operator_prunes_the_log() {
     desk.run(&["audit", "prune"]).ended_with(2).complained("--older-than 400d");
     let said = desk.run(&["audit", "prune", "--older-than", "1d"]).succeeded().stdout;
     assert!(said.starts_with("removed 0 audit rows older than "), "{said}");
-    std::thread::sleep(std::time::Duration::from_millis(1100));
+    // Times have seconds: the next one must begin.
+    let written = Clock::system().now();
+    while Clock::system().now() <= written {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     let said = desk.run(&["audit", "prune", "--older-than", "0s"]).succeeded().stdout;
     assert!(said.starts_with("removed 3 audit rows"), "{said}");
     let rows = desk.run(&["audit", "list", "--json"]).succeeded();

@@ -134,7 +134,7 @@ impl Connect {
         let interrupted = signals()?;
         let within = self.timeout.unwrap_or(broker.config().oauth.state_ttl);
         let no_port = |error| self.no_port(&error);
-        let listener = self.listen().await.map_err(no_port)?;
+        let listener = listen(self.port, PORTS).await.map_err(no_port)?;
         let listening = listener.local_addr().map_err(no_port)?;
         let begun = broker.begin_connect(caller, &self.provider, (listening, within), self.request()).await;
         let begun = begun.map_err(|error| self.explained(error))?;
@@ -166,21 +166,6 @@ impl Connect {
         };
         broker.abandon_connect(caller, &self.provider, &state).await?;
         Err(failure)
-    }
-
-    /// Listens for the callback on the port of the command line, or else on the first free one of
-    /// [`PORTS`], or on any.
-    async fn listen(&self) -> io::Result<TcpListener> {
-        let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
-        if let Some(port) = self.port {
-            return bind(port).await;
-        }
-        for port in PORTS {
-            if let Ok(listener) = bind(port).await {
-                return Ok(listener);
-            }
-        }
-        bind(0).await
     }
 
     fn show_browser(&self, answering: &Answering) {
@@ -294,4 +279,40 @@ fn sentence(completed: &CompleteResponse) -> String {
         .map(|one| format!(" Also connected {}: {}, with {}.", one.name, one.credentials_id, one.scopes.join(", ")));
     let beside: String = beside.collect();
     plain(&format!("Connected {} at {}. Scopes: {scopes}{missing}.{beside}", account, completed.provider))
+}
+
+/// Listens for the callback on `port`, or else on the first free one of `usual`, or on any.
+async fn listen(port: Option<u16>, usual: [u16; 3]) -> io::Result<TcpListener> {
+    let bind = |port| TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    if let Some(port) = port {
+        return bind(port).await;
+    }
+    for port in usual {
+        if let Ok(listener) = bind(port).await {
+            return Ok(listener);
+        }
+    }
+    bind(0).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An MCP server that compares the port keeps one registration.
+    #[tokio::test]
+    async fn callback_port_is_the_first_free_one_of_three() {
+        let bound = async || TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let held = [bound().await, bound().await, bound().await];
+        let ports = [0, 1, 2].map(|index: usize| held[index].local_addr().unwrap().port());
+        let port_of = |listener: &TcpListener| listener.local_addr().unwrap().port();
+        let [first, second, third] = held;
+        assert!(!ports.contains(&port_of(&listen(None, ports).await.unwrap())), "all three are taken");
+        assert!(listen(Some(ports[0]), ports).await.is_err(), "a port that was asked for is the only one");
+        drop(third);
+        drop(second);
+        assert_eq!(port_of(&listen(None, ports).await.unwrap()), ports[1]);
+        drop(first);
+        assert_eq!(port_of(&listen(None, ports).await.unwrap()), ports[0]);
+    }
 }

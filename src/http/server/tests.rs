@@ -12,7 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::pki_types::{CertificateDer, ServerName};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::oneshot;
+use tokio::sync::{Semaphore, oneshot};
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_tungstenite::tungstenite::Message;
@@ -29,25 +29,53 @@ const CHUNK: &[u8] = &[7; 16 * 1024];
 struct Testbed {
     address: std::net::SocketAddr,
     certificate: Option<CertificateDer<'static>>,
-    /// Requests of `/slow` that were carried out to their end.
-    finished: Arc<AtomicUsize>,
+    held: Arc<Held>,
     stop: Option<oneshot::Sender<()>>,
     served: tokio::task::JoinHandle<()>,
     _files: tempfile::TempDir,
 }
 
+/// Requests of `/held`, which wait until the test releases them.
+struct Held {
+    release: Semaphore,
+    begun: AtomicUsize,
+    /// Those whose handler was dropped, at its end or before.
+    dropped: AtomicUsize,
+    finished: AtomicUsize,
+}
+
+impl Held {
+    async fn run(self: Arc<Self>) -> Response {
+        struct OnDrop(Arc<Held>);
+        impl Drop for OnDrop {
+            fn drop(&mut self) {
+                self.0.dropped.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+        let on_drop = OnDrop(self);
+        on_drop.0.begun.fetch_add(1, Ordering::SeqCst);
+        drop(on_drop.0.release.acquire().await);
+        on_drop.0.finished.fetch_add(1, Ordering::SeqCst);
+        "done".into_response()
+    }
+
+    fn release(&self) {
+        self.release.add_permits(1);
+    }
+}
+
+/// Waits until a counter has this value.
+async fn reaches(counter: &AtomicUsize, value: usize) {
+    while counter.load(Ordering::SeqCst) != value {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 /// The test routes.
-fn routes(finished: Arc<AtomicUsize>) -> BoxedFilter<(Response,)> {
+fn routes(held: Arc<Held>) -> BoxedFilter<(Response,)> {
     let fine = warp::path!("fine").map(|| "fine".into_response());
     let panics = warp::path!("panic").map(|| -> Response { panic!("a secret") });
-    let slow = warp::path!("slow").then(move || {
-        let finished = finished.clone();
-        async move {
-            tokio::time::sleep(Duration::from_millis(300)).await;
-            finished.fetch_add(1, Ordering::SeqCst);
-            "done".into_response()
-        }
-    });
+    let held = warp::path!("held").then(move || held.clone().run());
     let download = warp::path!("download").map(|| {
         let chunks = stream::iter((0..CHUNKS).map(|_| Ok::<_, std::io::Error>(CHUNK)));
         warp::reply::stream(chunks).into_response()
@@ -66,7 +94,7 @@ fn routes(finished: Arc<AtomicUsize>) -> BoxedFilter<(Response,)> {
         };
         socket.on_upgrade(echo).into_response()
     });
-    let routes = fine.or(panics).unify().or(slow).unify().or(download).unify().or(upload).unify();
+    let routes = fine.or(panics).unify().or(held).unify().or(download).unify().or(upload).unify();
     routes.or(facts).unify().or(echo).unify().boxed()
 }
 
@@ -86,9 +114,11 @@ impl Testbed {
             listener = listener.with_tls(tls::Tls::load(&certificate, &key).unwrap());
         }
         let address = listener.address().unwrap();
-        let finished = Arc::new(AtomicUsize::new(0));
+        let count = || AtomicUsize::new(0);
+        let held = Held { release: Semaphore::new(0), begun: count(), dropped: count(), finished: count() };
+        let held = Arc::new(held);
         let unused = |_| -> DirectApi { Box::new(|_, _| unreachable!("the test has no forward proxy")) };
-        let api = api(routes(finished.clone()), |context| {
+        let api = api(routes(held.clone()), |context| {
             let mut extensions = http::Extensions::new();
             extensions.insert(context);
             extensions
@@ -100,7 +130,7 @@ impl Testbed {
             stopped.await.ok();
         }));
         let certificate = tls.then(|| made.cert.der().clone());
-        Self { address, certificate, finished, stop: Some(stop), served, _files: files }
+        Self { address, certificate, held, stop: Some(stop), served, _files: files }
     }
 
     async fn plain() -> Self {
@@ -165,24 +195,29 @@ async fn panic_is_a_500_without_its_message_and_the_connection_goes_on() {
 async fn state_changing_request_outlives_a_hang_up() {
     let server = Testbed::plain().await;
     let mut socket = server.tcp().await;
-    socket.write_all(b"POST /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    socket.write_all(b"POST /held HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    reaches(&server.held.begun, 1).await;
     drop(socket);
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(server.finished.load(Ordering::SeqCst), 1);
+    server.held.release();
+    reaches(&server.held.finished, 1).await;
 }
 
 #[tokio::test]
 async fn state_changing_request_outlives_a_stream_reset() {
     let server = Testbed::start(true, Limits::default()).await;
     let (mut client, _connection) = http2(server.tls(&[b"h2"]).await).await;
-    for method in ["POST", "GET"] {
-        let response = client.send_request(request(method, "/slow"));
+    for (method, begun) in [("POST", 1), ("GET", 2)] {
+        let response = client.send_request(request(method, "/held"));
         // Dropping the response future resets the stream.
-        assert!(tokio::time::timeout(Duration::from_millis(50), response).await.is_err(), "{method}");
+        tokio::select! {
+            _ = response => panic!("{method} is held"),
+            () = reaches(&server.held.begun, begun) => {}
+        }
     }
-    tokio::time::sleep(Duration::from_millis(500)).await;
-    assert_eq!(server.finished.load(Ordering::SeqCst), 1, "the POST, and not the GET");
+    reaches(&server.held.dropped, 1).await;
+    server.held.release();
+    reaches(&server.held.dropped, 2).await;
+    assert_eq!(server.held.finished.load(Ordering::SeqCst), 1, "the POST, and not the GET");
     let response = client.send_request(request("GET", "/fine")).await.unwrap();
     assert_eq!(response.status(), StatusCode::OK, "the connection goes on");
 }
@@ -191,21 +226,25 @@ async fn state_changing_request_outlives_a_stream_reset() {
 async fn graceful_stop_waits_for_a_request_whose_caller_hung_up() {
     let mut server = Testbed::plain().await;
     let mut socket = server.tcp().await;
-    socket.write_all(b"POST /slow HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    socket.write_all(b"POST /held HTTP/1.1\r\nHost: x\r\n\r\n").await.unwrap();
+    reaches(&server.held.begun, 1).await;
     drop(socket);
     server.stop.take().unwrap().send(()).unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!server.served.is_finished());
+    server.held.release();
     (&mut server.served).await.unwrap();
-    assert_eq!(server.finished.load(Ordering::SeqCst), 1);
+    assert_eq!(server.held.finished.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn graceful_stop_finishes_http2_streams() {
     let mut server = Testbed::start(true, Limits::default()).await;
     let (mut client, connection) = http2(server.tls(&[b"h2"]).await).await;
-    let response = tokio::spawn(client.send_request(request("POST", "/slow")));
-    tokio::time::sleep(Duration::from_millis(50)).await;
+    let response = tokio::spawn(client.send_request(request("POST", "/held")));
+    reaches(&server.held.begun, 1).await;
     server.stop.take().unwrap().send(()).unwrap();
+    server.held.release();
     assert_eq!(response.await.unwrap().unwrap().status(), StatusCode::OK);
     (&mut server.served).await.unwrap();
     connection.await.unwrap().unwrap();

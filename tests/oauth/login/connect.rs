@@ -360,21 +360,6 @@ async fn login_that_cannot_start_says_why_and_what_to_do() {
     assert_eq!(installation.rows("pending_authorization"), 0);
 }
 
-/// An MCP server that compares the port keeps one registration.
-#[tokio::test(flavor = "multi_thread")]
-async fn callback_port_is_the_same_each_time() {
-    let sandbox = sandbox().await;
-    let installation = installation(&sandbox).await;
-    let ports = [18484, 18485, 18486];
-    let (running, login) = connect(&installation, &[]);
-    let callback = decided(&login, "approve").await;
-    let port = url::Url::parse(&callback).expect("a URL").port().expect("a port");
-    let are_taken = || ports.iter().all(|port| std::net::TcpListener::bind(("127.0.0.1", *port)).is_err());
-    assert!(ports.contains(&port) || are_taken(), "{callback}");
-    last_page(&callback).await.is(200);
-    assert_eq!(running.end().0, 0);
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn provider_check_reports_discovery_and_its_failures() {
     let sandbox = sandbox().await;
