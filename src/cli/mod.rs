@@ -30,6 +30,7 @@ mod run;
 mod runtime;
 mod secret_input;
 mod server;
+mod trust;
 mod user;
 mod vault;
 

@@ -504,3 +504,23 @@ async fn mcp_command_passes_messages_to_the_server() {
     assert!(code == 0 && stdout.contains("http_send") && stdout.contains("a-model"), "{stdout} {stderr}");
     assert!(scene.received()[0].contains(&format!("Bearer {SECRET}\r\n")) && !stdout.contains(SECRET));
 }
+
+#[test]
+fn commands_of_ca_trust_add_the_certificate() {
+    let desk = Desk::initialised();
+    let pem = desk.run(&["ca", "show"]).succeeded().stdout;
+    let folder = "/usr/local/share/ca-certificates";
+    if !std::path::Path::new(folder).is_dir() {
+        return;
+    }
+    let printed = desk.run(&["ca", "trust", "--print"]).succeeded().stdout;
+    assert!(
+        printed.starts_with("sudo sh -c 'cat >/usr/local/share/ca-certificates/strongroom-proxy.crt && "),
+        "{printed}"
+    );
+    // The store of this machine stays as it is.
+    let script = printed.replace(folder, ".").replace("sudo ", "").replace("update-ca-certificates", "echo updated");
+    let output = Command::new("sh").args(["-c", &script]).current_dir(desk.path("")).output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "updated\n", "{script}");
+    assert_eq!(desk.read("strongroom-proxy.crt"), pem);
+}
