@@ -21,7 +21,7 @@ use crate::support::provider::peers;
 use crate::support::raw::{Answer, Raw};
 use crate::support::{Server, Setup};
 
-async fn forward(server: &Server) -> Raw<TcpStream> {
+pub async fn forward(server: &Server) -> Raw<TcpStream> {
     Raw::new(TcpStream::connect(server.forward).await.unwrap())
 }
 
@@ -29,7 +29,7 @@ fn host(origin: &Origin) -> &str {
     origin.base.trim_start_matches("http://")
 }
 
-fn basic(key: &str) -> String {
+pub fn basic(key: &str) -> String {
     format!("Proxy-Authorization: Basic {}\r\n", STANDARD.encode(format!("alice:{key}")))
 }
 
@@ -39,7 +39,7 @@ fn absolute(url: &str, headers: &str) -> String {
     format!("GET {url} HTTP/1.1\r\nHost: {host}\r\n{headers}\r\n")
 }
 
-fn connect(authority: &str, headers: &str) -> String {
+pub fn connect(authority: &str, headers: &str) -> String {
     format!("CONNECT {authority} HTTP/1.1\r\nHost: {authority}\r\n{headers}\r\n")
 }
 
@@ -197,7 +197,7 @@ async fn caller_names_one_of_several_credentials() {
 }
 
 /// The placeholder of a credential whose entry names no shape.
-fn placeholder(id: &str) -> String {
+pub fn placeholder(id: &str) -> String {
     PlaceholderPattern::default().fill(&id.parse().unwrap())
 }
 
@@ -358,15 +358,23 @@ async fn request_to_the_server_itself_is_refused() {
 }
 
 /// A server whose provider is an origin with TLS, an agent's key, and what the origin received.
-struct Secure {
-    server: Server,
-    agent: String,
-    authority: String,
+pub struct Secure {
+    pub server: Server,
+    pub agent: String,
+    pub id: String,
+    pub authority: String,
     received: Arc<Mutex<Vec<String>>>,
 }
 
 impl Secure {
     async fn start() -> Self {
+        Self::answering(|_| response("200 OK", "", "fine"), BEARER).await
+    }
+
+    /// An origin that answers each request with the raw response that `answer` returns. `section` is
+    /// the `[api_key]` of its entry.
+    pub async fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static, section: &str) -> Self {
+        let answer = Arc::new(answer);
         let certificates = Authority::new();
         let acceptor = certificates.acceptor("localhost", 2020..2100);
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -375,32 +383,33 @@ impl Secure {
         let to_note = received.clone();
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, to_note) = (acceptor.clone(), to_note.clone());
+                let (acceptor, to_note, answer) = (acceptor.clone(), to_note.clone(), answer.clone());
                 tokio::spawn(async move {
                     let Ok(mut stream) = acceptor.accept(stream).await else { return };
                     let request = peers::read_request(&mut stream).await;
-                    to_note.lock().unwrap().push(request);
-                    stream.write_all(response("200 OK", "", "fine").as_bytes()).await.ok();
+                    to_note.lock().unwrap().push(request.clone());
+                    stream.write_all(answer(&request).as_bytes()).await.ok();
                     stream.shutdown().await.ok();
                 });
             }
         });
         let config = format!(
             "[egress]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\nca_certificates = [\"{}\"]\n[providers.acme]\n\
-             display_name = \"Acme\"\n[providers.acme.api_key]\nbase_url = \"https://{authority}/v1\"\n{BEARER}\n",
+             display_name = \"Acme\"\n[providers.acme.api_key]\nbase_url = \"https://{authority}/v1\"\n{section}\n",
             certificates.file().display()
         );
         // The certificates are checked at the real time.
         let clock = Some(strongroom::clock::Clock::system());
         let server = Server::with(Setup { config, clock, ..Setup::default() }).await;
         let body = json!({"type": "api_key", "api_key": SECRET, "title": "t"});
-        server.post("/v1/integrations/acme/credentials").key(&server.key).json(&body).send().await.is(201);
+        let made = server.post("/v1/integrations/acme/credentials").key(&server.key).json(&body);
+        let id = made.send().await.is(201).json()["id"].as_str().unwrap().to_owned();
         let agent = server.key_with(&[Permission::ProxyIntegrations]).await;
-        Self { server, agent, authority, received }
+        Self { server, agent, id, authority, received }
     }
 
     /// Opens a tunnel, and TLS in it for this server name.
-    async fn tunnel(&self, name: &str, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
+    pub async fn tunnel(&self, name: &str, alpn: &[&[u8]]) -> std::io::Result<TlsStream<TcpStream>> {
         let mut stream = TcpStream::connect(self.server.forward).await.unwrap();
         stream.write_all(connect(&self.authority, &basic(&self.agent)).as_bytes()).await.unwrap();
         let head = peers::read_request(&mut stream).await;
@@ -419,7 +428,7 @@ impl Secure {
         TlsConnector::from(Arc::new(config)).connect(name, stream).await
     }
 
-    fn received(&self) -> Vec<String> {
+    pub fn received(&self) -> Vec<String> {
         self.received.lock().unwrap().clone()
     }
 }

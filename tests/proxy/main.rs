@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod doors;
 mod forward;
 mod grants;
 mod mcp;

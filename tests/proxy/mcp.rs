@@ -24,7 +24,7 @@ async fn legacy(scene: &Scene, method: &str, params: Value) -> Reply {
 }
 
 /// Calls a tool as a client of 2026-07-28. Returns its text as JSON, and true if it is an error.
-async fn call(scene: &Scene, name: &str, arguments: Value) -> (Value, bool) {
+pub async fn call(scene: &Scene, name: &str, arguments: Value) -> (Value, bool) {
     let meta = json!({"io.modelcontextprotocol/protocolVersion": "2026-07-28",
         "io.modelcontextprotocol/clientCapabilities": {}});
     let message = request("tools/call", &json!({"name": name, "arguments": arguments, "_meta": meta}));
