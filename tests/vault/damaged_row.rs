@@ -124,3 +124,26 @@ async fn damaged_credential_does_not_stop_a_user_removal() {
     assert_eq!((left(), installation.run(&["user", "list", "--json"]).json()), (0, json!([])));
     installation.run(&["vault", "verify"]).must_succeed();
 }
+
+#[tokio::test]
+async fn damaged_approval_hides_no_other_and_lets_its_key_end() {
+    let installation = Installation::new("").await;
+    let key = installation.key("alice");
+    let admin = installation.run(&["key", "create", "--user", "alice", "--permission", "ADMIN"]).must_succeed();
+    let keys = installation.run(&["key", "list", "--json"]).must_succeed().json();
+    let id = keys[0]["id"].as_str().expect("an id");
+    let server = installation.serve().await;
+    let file = rusqlite::Connection::open(installation.path("strongroom.db")).expect("the vault's file");
+    let row = format!("INSERT INTO approval VALUES ('x', '{id}', 'y', 'z', 'pending', 0, 1, 1, 9, randomblob(99))");
+    file.execute(&row, []).expect("SQL");
+
+    let list = server.ask(Method::GET, "/v1/approvals").key(admin.stdout().trim()).send().await.is(200);
+    assert_eq!((list.header("Strongroom-Damaged"), list.json()), (Some("1"), json!([])));
+    let listed = installation.run(&["approval", "list"]);
+    assert_eq!(listed.0.status.code(), Some(4));
+    assert!(listed.stderr().contains("vault repair"), "{}", listed.stderr());
+    installation.run(&["key", "revoke", id, "--yes"]).must_succeed();
+    server.ask(Method::GET, "/v1/integrations/credentials").key(&key).send().await.is(401);
+    installation.run(&["vault", "repair", "--yes"]).must_succeed();
+    installation.run(&["vault", "verify"]).must_succeed();
+}
