@@ -18,7 +18,7 @@ use crate::vault::txn::write_txn::WriteTxn;
 const PENDING_FOR: Duration = Duration::from_secs(24 * 3600);
 
 /// Time for which a decision holds.
-const DECIDED_FOR: Duration = Duration::from_secs(3600);
+pub(crate) const DECIDED_FOR: Duration = Duration::from_secs(3600);
 
 /// Requests of one key that wait for a person.
 const MAX_PENDING: i64 = 20;

@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::chain::{AuditFault, is_linked, verify};
 use crate::clock::UnixTime;
 use crate::store::{AuditFilter, AuditRow};
+use crate::vault::approvals::store::DECIDED_FOR;
 use crate::vault::error::VaultError;
 use crate::vault::txn::audit_context::{AuditContext, DeniedRequest};
 use crate::vault::txn::audit_row::{Action, Subject};
@@ -120,7 +121,10 @@ impl AuditLog<'_> {
 fn prune_batch(txn: &mut WriteTxn<'_>, before: UnixTime) -> Result<u64, VaultError> {
     let (mut base, mut base_mac) = (txn.manifest().audit_base, txn.manifest().audit_base_mac);
     let first = base + 1;
-    for row in txn.tx.audit_page(number(base), BATCH)?.iter().take_while(|row| row.at < before.0) {
+    // As long as an approval counts, its use must be known.
+    let needed = txn.now.minus(DECIDED_FOR);
+    let may_go = |row: &&AuditRow| row.at < before.0 && (row.action != Action::ApprovalUse.name() || row.at < needed.0);
+    for row in txn.tx.audit_page(number(base), BATCH)?.iter().take_while(may_go) {
         let expected = number(base + 1);
         if row.seq != expected || !is_linked(txn.keyring, &base_mac, row) {
             let what = "it is missing or not as it was written, so that nothing from there on is removed";
