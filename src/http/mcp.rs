@@ -16,6 +16,7 @@ use super::app::App;
 use super::auth::{self, Authorize as _};
 use super::body_budget::BodyShare;
 use super::denial_audit::Denial;
+use super::limits::Limits;
 use super::problem::{self, Problem};
 use super::request::body;
 use super::request::context::{Outcome, RequestContext, RequestHead};
@@ -25,7 +26,7 @@ use super::server::service::{DirectAnswer, DirectApi, DirectPaths, DirectRespond
 use crate::broker::{Authenticated, Caller, CredentialPage, SendablePage};
 use crate::config::is_loopback;
 use crate::egress::{self, BoxError};
-use crate::mcp::{self, MAX_BODY, McpAnswer, ToolError, ToolRequest, ToolResponse, Tools};
+use crate::mcp::{self, MAX_BODY, MAX_MESSAGE, McpAnswer, ToolError, ToolRequest, ToolResponse, Tools};
 use crate::permission::Permission;
 use crate::proxy::{Proxy, ProxyRequest, RefusedRequest, StreamedBody, method_override};
 
@@ -85,7 +86,8 @@ async fn carry_out(
     };
     let mut share = app.body_budget.share(caller.share_name());
     let mut chunks = Box::pin(data_of(body));
-    let message = body::read(&mut chunks, context.body_length, &mut share, &app.settings.limits).await?;
+    let limits = Limits { body_bytes: MAX_MESSAGE, ..app.settings.limits.clone() };
+    let message = body::read(&mut chunks, context.body_length, &mut share, &limits).await?;
     drop(chunks);
     let (owner, key) = (egress::owner(&caller.user), caller.share_name());
     let tools = CallerTools { app, proxy, caller, authenticated: &authenticated, head: &head };

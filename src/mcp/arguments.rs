@@ -1,21 +1,27 @@
 //! Arguments of tools: their schemas, their bounds, and the request that they describe.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
+use super::message;
 use super::response::ToolError;
 use crate::broker::CredentialPage;
 use crate::id::CredentialId;
 use crate::policy::Destination;
 
-/// Largest body of a request and of a response, in bytes.
+/// Largest body of a response in bytes; the rest is cut.
 pub const MAX_BODY: usize = 1024 * 1024;
+
+/// Largest body of a request, in characters as in its schema.
+const MAX_REQUEST_BODY: usize = 512 * 1024;
 
 /// Largest path, URL, header or query parameter, in characters.
 const MAX_TEXT: usize = 8_192;
@@ -81,9 +87,9 @@ struct GetArguments {
     path: Option<String>,
     url: Option<String>,
     #[serde(default)]
-    query: BTreeMap<String, String>,
+    query: Members,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: Members,
 }
 
 #[derive(Deserialize)]
@@ -94,13 +100,47 @@ struct SendArguments {
     path: Option<String>,
     url: Option<String>,
     #[serde(default)]
-    headers: BTreeMap<String, String>,
+    headers: Members,
     #[serde(default)]
     body: String,
 }
 
+/// Headers or query parameters. Reading ends when there are too many.
+#[derive(Default)]
+struct Members(BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+struct MembersVisitor;
+
+impl<'de> Visitor<'de> for MembersVisitor {
+    type Value = Members;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object with texts")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Members, A::Error> {
+        let (mut members, mut length) = (BTreeMap::new(), 0);
+        while let Some((name, value)) = map.next_entry::<String, String>()? {
+            length += 1;
+            let is_long = |text: &str| text.chars().count() > MAX_TEXT;
+            if length > MAX_MEMBERS || is_long(&name) || is_long(&value) {
+                let fault = format!("query, headers: use {MAX_MEMBERS} members of {MAX_TEXT} characters at most");
+                return Err(A::Error::custom(fault));
+            }
+            members.insert(name, value);
+        }
+        Ok(Members(members))
+    }
+}
+
 /// Reads the arguments of `list_credentials`.
-pub(super) fn page(arguments: Value) -> Result<CredentialPage, ToolError> {
+pub(super) fn page(arguments: &RawValue) -> Result<CredentialPage, ToolError> {
     let ListArguments { limit, after } = read(arguments)?;
     let limit = limit.unwrap_or(DEFAULT_PAGE);
     if limit == 0 || limit > MAX_PAGE {
@@ -111,12 +151,11 @@ pub(super) fn page(arguments: Value) -> Result<CredentialPage, ToolError> {
 }
 
 /// Reads the arguments of `http_get`.
-pub(super) fn get(arguments: Value) -> Result<ToolRequest, ToolError> {
+pub(super) fn get(arguments: &RawValue) -> Result<ToolRequest, ToolError> {
     let GetArguments { credential, path, url, query, headers } = read(arguments)?;
     let credential = credential_id(&credential)?;
     let (authority, mut target) = place(path, url)?;
-    check_members("query", &query)?;
-    for (name, value) in &query {
+    for (name, value) in &query.0 {
         let separator = if target.contains('?') { '&' } else { '?' };
         let escaped = [name, value].map(|text| utf8_percent_encode(text, ESCAPED).to_string());
         target.push(separator);
@@ -135,14 +174,14 @@ pub(super) fn get(arguments: Value) -> Result<ToolRequest, ToolError> {
 }
 
 /// Reads the arguments of `http_send`.
-pub(super) fn send(arguments: Value) -> Result<ToolRequest, ToolError> {
+pub(super) fn send(arguments: &RawValue) -> Result<ToolRequest, ToolError> {
     let SendArguments { credential, method, path, url, headers, body } = read(arguments)?;
     let credential = credential_id(&credential)?;
     let is_method = method.len() <= MAX_METHOD && !method.bytes().any(|byte| byte.is_ascii_lowercase());
     let method = Method::from_bytes(method.as_bytes()).ok().filter(|_| is_method);
     let method = method.ok_or_else(|| ToolError::arguments("method: use a method such as POST, in upper case"))?;
-    if body.len() > MAX_BODY {
-        return Err(ToolError::arguments(format!("body: it has more than {MAX_BODY} bytes")));
+    if body.chars().count() > MAX_REQUEST_BODY {
+        return Err(ToolError::arguments(format!("body: it has more than {MAX_REQUEST_BODY} characters")));
     }
     let (authority, target) = place(path, url)?;
     let mut headers = header_map(&headers)?;
@@ -152,8 +191,8 @@ pub(super) fn send(arguments: Value) -> Result<ToolRequest, ToolError> {
     Ok(ToolRequest { credential, authority, method, target, headers, body: body.into(), reads_only: false })
 }
 
-fn read<T: DeserializeOwned>(arguments: Value) -> Result<T, ToolError> {
-    serde_json::from_value(arguments).map_err(|error| ToolError::arguments(error.to_string()))
+fn read<'a, T: Deserialize<'a>>(arguments: &'a RawValue) -> Result<T, ToolError> {
+    message::object(arguments).map_err(|error| ToolError::arguments(error.to_string()))
 }
 
 fn credential_id(text: &str) -> Result<CredentialId, ToolError> {
@@ -177,10 +216,9 @@ fn place(path: Option<String>, url: Option<String>) -> Result<(Option<String>, S
     }
 }
 
-fn header_map(given: &BTreeMap<String, String>) -> Result<HeaderMap, ToolError> {
-    check_members("headers", given)?;
+fn header_map(given: &Members) -> Result<HeaderMap, ToolError> {
     let mut headers = HeaderMap::new();
-    for (name, value) in given {
+    for (name, value) in &given.0 {
         let fault = |()| ToolError::arguments(format!("headers: '{}' is not a valid header", name.escape_debug()));
         let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ()).map_err(fault)?;
         let value = HeaderValue::from_str(value).map_err(|_| ()).map_err(fault)?;
@@ -189,15 +227,6 @@ fn header_map(given: &BTreeMap<String, String>) -> Result<HeaderMap, ToolError> 
         }
     }
     Ok(headers)
-}
-
-fn check_members(name: &str, given: &BTreeMap<String, String>) -> Result<(), ToolError> {
-    let is_long = |text: &String| text.chars().count() > MAX_TEXT;
-    if given.len() > MAX_MEMBERS || given.iter().any(|(name, value)| is_long(name) || is_long(value)) {
-        let fault = format!("{name}: use {MAX_MEMBERS} members of {MAX_TEXT} characters at most");
-        return Err(ToolError::arguments(fault));
-    }
-    Ok(())
 }
 
 /// Returns true for an object or a list: other JSON may be plain text.
@@ -228,7 +257,7 @@ pub(super) fn send_schema() -> Value {
     let mut properties = place_properties();
     properties["method"] = json!({"type": "string", "pattern": "^[A-Z][A-Z-]*$", "maxLength": MAX_METHOD,
         "description": "POST, PUT, PATCH, DELETE, …"});
-    properties["body"] = json!({"type": "string", "maxLength": MAX_BODY,
+    properties["body"] = json!({"type": "string", "maxLength": MAX_REQUEST_BODY,
         "description": "The body as text. A JSON object or list gets its content type automatically."});
     schema(&properties, &["credential", "method"])
 }

@@ -5,10 +5,10 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::{HeaderMap, HeaderValue};
-use serde_json::{Value, json};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use serde_json::json;
 
-use super::message::{ClientMessage, RpcError, code};
+use super::message::{ClientMessage, RpcError, code, text};
 
 /// The revision without a handshake.
 pub(super) const MODERN: &str = "2026-07-28";
@@ -34,10 +34,10 @@ pub(super) fn supported() -> Vec<&'static str> {
 }
 
 /// Determines the rules of a request, and checks its headers against its body.
-pub(super) fn determine(message: &ClientMessage, headers: &HeaderMap) -> Result<Era, RpcError> {
-    let meta = |name: &str| message.params.get("_meta").and_then(|meta| meta.get(format!("{META}{name}")));
+pub(super) fn determine(message: &ClientMessage<'_>, headers: &HeaderMap) -> Result<Era, RpcError> {
+    let meta = message.params.meta();
     let header = single(headers, "mcp-protocol-version")?;
-    let Some(version) = meta("protocolVersion") else {
+    let Some(version) = meta.protocol_version else {
         return match header {
             None => Ok(Era::Legacy),
             Some(version) if LEGACY.contains(&version.as_str()) => Ok(Era::Legacy),
@@ -47,21 +47,21 @@ pub(super) fn determine(message: &ClientMessage, headers: &HeaderMap) -> Result<
             Some(version) => Err(unsupported(&version)),
         };
     };
-    let version = version.as_str().ok_or_else(|| missing("protocolVersion"))?;
-    agree("MCP-Protocol-Version", header.as_deref(), version)?;
-    if LEGACY.contains(&version) {
+    let version = text(version).ok_or_else(|| missing("protocolVersion"))?;
+    agree("MCP-Protocol-Version", header.as_deref(), &version)?;
+    if LEGACY.contains(&version.as_str()) {
         return Ok(Era::Legacy);
     }
     if version != MODERN {
-        return Err(unsupported(version));
+        return Err(unsupported(&version));
     }
     agree("Mcp-Method", single(headers, "mcp-method")?.as_deref(), &message.method)?;
     if message.method == "tools/call" {
-        let name = message.params.get("name").and_then(Value::as_str).unwrap_or_default();
+        let name = message.params.name().unwrap_or_default();
         let header = single(headers, "mcp-name")?.map(|text| decoded(&text)).transpose()?;
-        agree("Mcp-Name", header.as_deref(), name)?;
+        agree("Mcp-Name", header.as_deref(), &name)?;
     }
-    if !meta("clientCapabilities").is_some_and(Value::is_object) {
+    if !meta.client_capabilities.is_some_and(|capabilities| capabilities.get().starts_with('{')) {
         return Err(missing("clientCapabilities"));
     }
     Ok(Era::Modern)
@@ -95,6 +95,23 @@ fn decoded(text: &str) -> Result<String, RpcError> {
     let bytes = STANDARD.decode(encoded).ok();
     let text = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
     text.ok_or_else(|| mismatch("Header mismatch: Mcp-Name is not valid base64".to_owned()))
+}
+
+/// Returns the headers with which a client repeats parts of a message since revision 2026-07-28.
+pub(crate) fn mirrored(message: &ClientMessage<'_>) -> HeaderMap {
+    let Some(version) = message.params.meta().protocol_version.and_then(text) else { return HeaderMap::new() };
+    let lines = [
+        ("mcp-protocol-version", Some(version)),
+        ("mcp-method", Some(message.method.clone())),
+        ("mcp-name", message.params.name()),
+    ];
+    let encoded = |text: String| {
+        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.starts_with("=?");
+        let text = if is_plain { text } else { format!("=?base64?{}?=", STANDARD.encode(text)) };
+        HeaderValue::from_str(&text).ok()
+    };
+    let line = |(name, text): (&'static str, Option<String>)| Some((HeaderName::from_static(name), encoded(text?)?));
+    lines.into_iter().filter_map(line).collect()
 }
 
 fn mismatch(message: String) -> RpcError {

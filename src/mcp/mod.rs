@@ -15,6 +15,8 @@ mod tools;
 mod tests;
 
 pub use arguments::{MAX_BODY, ToolRequest};
+pub(crate) use era::mirrored;
+pub(crate) use message::{MAX_MESSAGE, RpcError, parse};
 pub use response::{ToolError, ToolResponse};
 pub use server::{McpAnswer, answer};
 pub use tools::Tools;

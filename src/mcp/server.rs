@@ -1,10 +1,10 @@
 //! The methods of the protocol.
 
 use http::{HeaderMap, StatusCode};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::era::{self, Era, LEGACY};
-use super::message::{self, ClientMessage, RpcError, code};
+use super::message::{self, ClientMessage, Params, RpcError, code};
 use super::tools::{self, Tools};
 
 /// Time for which a client may keep the list of tools, in milliseconds.
@@ -47,7 +47,7 @@ fn json_answer(status: StatusCode, response: &Value) -> McpAnswer {
     McpAnswer::Json { status, body: serde_json::to_vec(response).expect("texts and numbers can always be written") }
 }
 
-async fn result(tools: &impl Tools, message: &ClientMessage, headers: &HeaderMap) -> Result<Value, RpcError> {
+async fn result(tools: &impl Tools, message: &ClientMessage<'_>, headers: &HeaderMap) -> Result<Value, RpcError> {
     let era = era::determine(message, headers)?;
     let mut result = match (era, message.method.as_str()) {
         (Era::Legacy, "initialize") => initialized(&message.params)?,
@@ -58,7 +58,7 @@ async fn result(tools: &impl Tools, message: &ClientMessage, headers: &HeaderMap
             "instructions": INSTRUCTIONS,
         })),
         (era, "tools/list") => {
-            if message.params.get("cursor").is_some_and(|cursor| !cursor.is_null()) {
+            if message.params.has_cursor() {
                 return Err(invalid_params("There is one page of tools: no cursor is known"));
             }
             let list = json!({"tools": tools::definitions()});
@@ -74,8 +74,8 @@ async fn result(tools: &impl Tools, message: &ClientMessage, headers: &HeaderMap
     Ok(result)
 }
 
-fn initialized(params: &Map<String, Value>) -> Result<Value, RpcError> {
-    let Some(requested) = params.get("protocolVersion").and_then(Value::as_str) else {
+fn initialized(params: &Params<'_>) -> Result<Value, RpcError> {
+    let Some(requested) = params.protocol_version() else {
         return Err(invalid_params("\"protocolVersion\" is missing"));
     };
     let version = LEGACY.into_iter().find(|version| *version == requested).unwrap_or(LEGACY[0]);
@@ -87,15 +87,9 @@ fn initialized(params: &Map<String, Value>) -> Result<Value, RpcError> {
     }))
 }
 
-async fn call(tools: &impl Tools, params: &Map<String, Value>) -> Result<Value, RpcError> {
-    let Some(name) = params.get("name").and_then(Value::as_str) else {
-        return Err(invalid_params("\"name\" is missing"));
-    };
-    let arguments = match params.get("arguments") {
-        None | Some(Value::Null) => json!({}),
-        Some(arguments) => arguments.clone(),
-    };
-    let called = tools::call(tools, name, arguments).await;
+async fn call(tools: &impl Tools, params: &Params<'_>) -> Result<Value, RpcError> {
+    let Some(name) = params.name() else { return Err(invalid_params("\"name\" is missing")) };
+    let called = tools::call(tools, &name, params.arguments()).await;
     let (text, is_error) = called.ok_or_else(|| invalid_params("There is no such tool"))?;
     Ok(json!({"content": [{"type": "text", "text": text}], "isError": is_error}))
 }

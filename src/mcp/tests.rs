@@ -81,11 +81,35 @@ async fn malformed_messages_are_json_rpc_errors() {
         (r#"{"jsonrpc":"2.0","id":null,"method":"ping"}"#, -32600, Value::Null),
         (r#"{"jsonrpc":"2.0","id":1.5,"method":"ping"}"#, -32600, Value::Null),
         (r#"{"jsonrpc":"2.0","id":"a","result":{}}"#, -32600, json!("a")),
+        (r#"{"jsonrpc":"2.0","id":1,"id":2,"method":"ping"}"#, -32600, Value::Null),
+        (r#"["2.0",1,"ping",{}]"#, -32600, Value::Null),
+        (r#"{"jsonrpc":"2.0","id":"\ud800","method":"ping"}"#, -32600, Value::Null),
         (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":[]}"#, -32602, json!(1)),
+        (r#"{"jsonrpc":"2.0","id":1,"method":"ping","params":null}"#, -32602, json!(1)),
     ] {
         let (status, response) = post(&NotingTools::default(), &[], body).await;
         assert_eq!((status, response["error"]["code"].as_i64(), &response["id"]), (400, Some(code), &id), "{body}");
     }
+}
+
+#[tokio::test]
+async fn members_that_nobody_reads_are_not_built() {
+    // A value would refuse both: a lone surrogate, and a number that is too large.
+    let junk = r#"{"a":["\ud800",1e999]}"#;
+    let message = format!(
+        r#"{{"junk":{junk},"jsonrpc":"2.0","id":1,"method":"ping","params":{{"junk":{junk},"_meta":{{"x":{junk}}}}}}}"#
+    );
+    let (status, response) = post(&NotingTools::default(), &[], &message).await;
+    assert_eq!((status, &response["result"]), (200, &json!({})), "{response}");
+    // Reading ends at the first member too many: the number behind it is not seen.
+    let mut many: Vec<String> = (0..65).map(|number| format!("\"h{number}\":\"v\"")).collect();
+    many.push("\"last\":1".to_owned());
+    let message = format!(
+        r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"http_get","arguments":{{"credential":"{ID}","path":"/","query":{{{}}}}}}}}}"#,
+        many.join(",")
+    );
+    let (_, response) = post(&NotingTools::default(), &[], &message).await;
+    assert!(response["result"]["content"][0]["text"].as_str().unwrap().contains("64 members"), "{response}");
 }
 
 #[tokio::test]
@@ -209,7 +233,9 @@ async fn faults_of_arguments_are_tool_errors() {
         ("http_send", json!({"credential": ID, "path": "/"}), "method"),
         ("http_send", json!({"credential": ID, "path": "/", "method": "post"}), "method"),
         ("http_send", json!({"credential": ID, "path": "/", "method": "A B"}), "method"),
-        ("http_send", json!({"credential": ID, "path": "/", "method": "PUT", "body": "x".repeat(1_048_577)}), "body"),
+        ("http_send", json!({"credential": ID, "path": "/", "method": "PUT", "body": "x".repeat(524_289)}), "body"),
+        ("http_get", json!([ID, "/"]), "object"),
+        ("http_get", json!("x"), "object"),
     ] {
         let (problem, is_error) = call(&tools, tool, arguments).await;
         assert!(is_error && problem["type"] == "/problems/invalid-request", "{tool}: {problem}");

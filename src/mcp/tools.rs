@@ -1,5 +1,6 @@
 //! The tools: list the credentials, read with one, send anything else with one.
 
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::arguments::{self, ToolRequest};
@@ -47,7 +48,7 @@ pub(super) fn definitions() -> Value {
 }
 
 /// Calls a tool. Returns its text, and true if that is an error; `None` if there is no such tool.
-pub(super) async fn call(tools: &impl Tools, name: &str, arguments: Value) -> Option<(String, bool)> {
+pub(super) async fn call(tools: &impl Tools, name: &str, arguments: &RawValue) -> Option<(String, bool)> {
     let called = match name {
         "list_credentials" => arguments::page(arguments).and_then(|page| tools.list(page)).map(|page| listed(&page)),
         "http_get" => sent(tools, arguments::get(arguments)).await,

@@ -189,9 +189,40 @@ async fn long_bodies_are_cut_and_secrets_masked() {
     let scene = Scene::new(&origin, BEARER).await;
     let (got, _) = call(&scene, "http_get", json!({"credential": scene.id, "path": "/"})).await;
     assert_eq!((got["truncated"].as_bool(), got["body"].as_str().unwrap().len()), (Some(true), 1_048_576));
-    let large = json!({"credential": scene.id, "path": "/", "method": "POST", "body": "x".repeat(1_048_576)});
-    let params = json!({"name": "http_send", "arguments": large});
-    legacy(&scene, "tools/call", params).await.is(413);
+}
+
+#[tokio::test]
+async fn largest_body_of_the_schema_is_sent() {
+    let origin = Origin::fine().await;
+    let scene = Scene::new(&origin, BEARER).await;
+    let listed = legacy(&scene, "tools/list", json!({})).await.json();
+    let bound = listed["result"]["tools"][2]["inputSchema"]["properties"]["body"]["maxLength"].as_u64().unwrap();
+    let bound = usize::try_from(bound).unwrap();
+    let send = async |body: &str| {
+        // The longest spelling of a character: two escaped surrogates.
+        let body = body.replace('\u{1f511}', "\\ud83d\\udd11");
+        let message = format!(
+            r#"{{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{{"name":"http_send","arguments":{{"credential":"{}","path":"/","method":"POST","body":"{body}"}}}}}}"#,
+            scene.id
+        );
+        scene
+            .server
+            .post("/mcp")
+            .key(&scene.agent)
+            .header("Content-Type", "application/json")
+            .bytes(message)
+            .send()
+            .await
+    };
+    let key = "\u{1f511}".repeat(bound);
+    let answer = send(&key).await.is(200).json();
+    assert_eq!(answer["result"]["isError"], false, "{answer}");
+    assert!(origin.only().ends_with(&format!("\r\n\r\n{key}")));
+    let refused = send(&format!("{key}x")).await.is(200).text();
+    assert!(refused.contains(&format!("more than {bound} characters")), "{refused}");
+    let refused = send(&"x".repeat(8 << 20)).await.is(413).json();
+    assert_eq!(refused["limit"], 8 << 20);
+    assert_eq!(origin.received().len(), 1);
 }
 
 #[tokio::test]
