@@ -4,9 +4,24 @@ use std::fmt::Display;
 use std::str::FromStr;
 use std::time::Duration;
 
+use url::Url;
+
+use crate::cli::failure::Failure;
 use crate::clock::{Clock, UnixTime};
 use crate::duration;
 use crate::validation::exceeded_limit;
+
+/// Parses the URL of a running server. It is not parsed with the other arguments, because an error
+/// must not show a URL that may hold a password.
+pub(super) fn server_url(option: &str, text: &str) -> Result<Url, Failure> {
+    let url = Url::parse(text).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let url = url.ok_or_else(|| Failure::configuration(format!("{option} is not an http or https URL")))?;
+    if !url.username().is_empty() || url.password().is_some() || url.query().is_some() || url.fragment().is_some() {
+        let fault = format!("{option} must be a URL without a user, a password, a query and a fragment");
+        return Err(Failure::configuration(fault).advise("the server takes an API key: see the help of the command"));
+    }
+    Ok(url)
+}
 
 /// Parses `NAME=VALUE`.
 pub(super) fn named_value(text: &str) -> Result<(String, String), String> {

@@ -14,5 +14,6 @@ mod config;
 mod confirm;
 mod dev;
 mod import;
+mod mcp;
 #[cfg(target_os = "linux")]
 mod run;

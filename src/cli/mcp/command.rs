@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use url::Url;
 
 use super::endpoint::McpEndpoint;
 use super::relay;
+use crate::cli::arguments::server_url;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -26,7 +26,7 @@ const KEY_VARIABLE: &str = "STRONGROOM_API_KEY";
 pub(in crate::cli) struct McpCommand {
     /// URL of the running server [default: the address in the configuration]
     #[arg(long, value_name = "URL")]
-    url: Option<Url>,
+    url: Option<String>,
     /// The user to act for, with a service key
     #[arg(long)]
     user: Option<UserId>,
@@ -43,7 +43,7 @@ impl McpCommand {
             )
         })?;
         let mut endpoint = match &self.url {
-            Some(url) => McpEndpoint::at_url(url, self.ca.as_deref())?,
+            Some(url) => McpEndpoint::at_url(&server_url("--url", url)?, self.ca.as_deref())?,
             None => self.configured(&context.installation(ClientSecrets::Leave)?.config().server)?,
         };
         endpoint.authenticate(&key, self.user.as_ref())?;
@@ -57,7 +57,10 @@ impl McpCommand {
             Listen::Unix(path) => Ok(McpEndpoint::at_socket(path.clone(), &server.base_path)),
             Listen::Tcp { .. } if server.tls.is_some() => {
                 let base = server.public_url.as_str().trim_end_matches('/');
-                McpEndpoint::at_text(&format!("{base}{}", server.base_path), self.ca.as_deref())
+                McpEndpoint::at_url(
+                    &server_url("server.public_url", &format!("{base}{}", server.base_path))?,
+                    self.ca.as_deref(),
+                )
             }
             Listen::Tcp { host, port } => {
                 let host = match host.as_str() {
@@ -66,7 +69,8 @@ impl McpCommand {
                     host if host.contains(':') => format!("[{host}]"),
                     host => host.to_owned(),
                 };
-                McpEndpoint::at_text(&format!("http://{host}:{port}{}", server.base_path), self.ca.as_deref())
+                let url = format!("http://{host}:{port}{}", server.base_path);
+                McpEndpoint::at_url(&server_url("server.listen", &url)?, self.ca.as_deref())
             }
         }
     }

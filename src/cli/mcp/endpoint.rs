@@ -3,14 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
-use serde_json::Value;
+use serde::Deserialize;
 use tokio::net::UnixStream;
 use url::Url;
 
@@ -47,13 +45,9 @@ pub(super) struct McpEndpoint {
 impl McpEndpoint {
     /// The server at a URL, with its base path.
     pub(super) fn at_url(url: &Url, ca: Option<&Path>) -> Result<Self, Failure> {
-        Self::at_text(url.as_str(), ca)
-    }
-
-    /// As [`Self::at_url`].
-    pub(super) fn at_text(url: &str, ca: Option<&Path>) -> Result<Self, Failure> {
-        let base = url.trim_end_matches('/').trim_end_matches("/mcp");
-        let uri = format!("{base}/mcp").parse().map_err(|_| Failure::configuration(format!("{base} is not a URL")))?;
+        let base = url.as_str().trim_end_matches('/').trim_end_matches("/mcp");
+        let not_valid = |_| Failure::configuration("the URL of the server is not valid");
+        let uri = format!("{base}/mcp").parse().map_err(not_valid)?;
         let allow = PRIVATE_NETWORKS.map(|network| network.parse().expect("a network"));
         let authorities: Vec<PathBuf> = ca.map(Path::to_owned).into_iter().collect();
         let egress = Egress::new(&allow, &authorities, CONNECT_LIMIT);
@@ -80,23 +74,23 @@ impl McpEndpoint {
         Ok(())
     }
 
-    /// Sends one message. Returns the response, if the message gets one. The error is a text for
-    /// the client.
-    pub(super) async fn post(&self, message: &Value, text: Bytes) -> Result<Option<Bytes>, String> {
+    /// Sends one message, with the headers that repeat parts of it. Returns the response as one
+    /// line, if the message gets one. The error is a text for the client.
+    pub(super) async fn post(&self, mirrored: HeaderMap, text: Bytes) -> Result<Option<String>, String> {
         let exchange = async {
-            let response = self.send(message, text).await?;
+            let response = self.send(mirrored, text).await?;
             let status = response.status();
             let body = Limited::new(response.into_body(), MAX_RESPONSE).collect().await;
             let body =
                 body.map_err(|_| "the response of the server ended early or is too large".to_owned())?.to_bytes();
-            understood(status, body)
+            understood(status, &body)
         };
         tokio::time::timeout(TIME_LIMIT, exchange)
             .await
             .unwrap_or_else(|_| Err(format!("the server did not answer within {} s", TIME_LIMIT.as_secs())))
     }
 
-    async fn send(&self, message: &Value, text: Bytes) -> Result<Response<Incoming>, String> {
+    async fn send(&self, mirrored: HeaderMap, text: Bytes) -> Result<Response<Incoming>, String> {
         let body = Full::new(text).map_err(|never| -> BoxError { match never {} });
         let mut request: Request<StreamBody> = Request::new(body.boxed_unsync());
         *request.method_mut() = Method::POST;
@@ -104,7 +98,7 @@ impl McpEndpoint {
         let mut headers = self.headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        headers.extend(mirrored(message));
+        headers.extend(mirrored);
         *request.headers_mut() = headers;
         let failed = |cause: &dyn std::fmt::Display| {
             format!("cannot reach Strongroom at {}: {cause}. Is `strongroom serve` running?", self.uri)
@@ -129,34 +123,25 @@ impl McpEndpoint {
     }
 }
 
-/// Returns the headers that repeat parts of a message since revision 2026-07-28.
-fn mirrored(message: &Value) -> HeaderMap {
-    let params = &message["params"];
-    let version = params["_meta"]["io.modelcontextprotocol/protocolVersion"].as_str();
-    let mut headers = HeaderMap::new();
-    let Some(version) = version else { return headers };
-    let name = params["name"].as_str();
-    for (header, text) in
-        [("mcp-protocol-version", Some(version)), ("mcp-method", message["method"].as_str()), ("mcp-name", name)]
-    {
-        let Some(text) = text else { continue };
-        let is_plain = text.bytes().all(|byte| byte.is_ascii_graphic()) && !text.starts_with("=?");
-        let encoded = if is_plain { text.to_owned() } else { format!("=?base64?{}?=", STANDARD.encode(text)) };
-        headers
-            .extend(HeaderValue::from_str(&encoded).ok().map(|value| (http::HeaderName::from_static(header), value)));
-    }
-    headers
+/// The members of an answer that are read here.
+#[derive(Default, Deserialize)]
+struct Answer {
+    jsonrpc: Option<String>,
+    /// Of a problem.
+    detail: Option<String>,
 }
 
 /// Returns a JSON-RPC response, or the reason why the server gave none.
-fn understood(status: StatusCode, body: Bytes) -> Result<Option<Bytes>, String> {
+fn understood(status: StatusCode, body: &[u8]) -> Result<Option<String>, String> {
     if status == StatusCode::ACCEPTED {
         return Ok(None);
     }
-    let read: Value = serde_json::from_slice(&body).unwrap_or_default();
-    if read["jsonrpc"] == "2.0" {
-        return Ok(Some(body));
+    let text = std::str::from_utf8(body).unwrap_or_default();
+    let answer: Answer = serde_json::from_str(text).unwrap_or_default();
+    if answer.jsonrpc.as_deref() == Some("2.0") {
+        // Line ends in JSON are only between its parts, so that a space says the same.
+        return Ok(Some(text.replace(['\r', '\n'], " ")));
     }
-    let detail = read["detail"].as_str().unwrap_or("the answer is not that of an MCP server; check the URL");
+    let detail = answer.detail.unwrap_or_else(|| "the answer is not that of an MCP server; check the URL".to_owned());
     Err(format!("the server answered {}: {detail}", status.as_u16()))
 }

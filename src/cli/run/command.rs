@@ -6,7 +6,6 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Args;
-use url::Url;
 
 use super::bundle::Bundles;
 use super::child::Signals;
@@ -54,7 +53,7 @@ pub(in crate::cli) struct Run {
     expires: UnixTime,
     /// URL of the server, with its base path [default: that of the configuration]
     #[arg(long, value_name = "URL")]
-    server: Option<Url>,
+    server: Option<String>,
     /// Address of the server's forward proxy, for requests to the hosts of credentials [default:
     /// proxy.listen of the configuration, unless --server is given]
     #[arg(long, value_name = "HOST:PORT", value_parser = forward_proxy)]
@@ -123,7 +122,10 @@ impl Run {
         let user = self.user.as_ref().filter(|_| made.is_none());
         let key = given.or_else(|| made.map(|made| made.text.clone()));
         let key = key.ok_or_else(|| Failure::configuration("there is no API key"))?;
-        let base = self.server.clone().map_or_else(|| url_of(installation.config()), Ok)?;
+        let base = match &self.server {
+            Some(url) => arguments::server_url("--server", url)?,
+            None => url_of(installation.config())?,
+        };
         let server = Server::new(base, installation.config(), &key, user)?;
         if made.is_none() {
             server.check_key().await?;
