@@ -5,9 +5,11 @@ import { after, before, test } from 'node:test';
 import assert from 'node:assert/strict';
 import { execFileSync, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readdir, readFile, writeFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { npmRegistry, simpleIndex, sparseIndex } from './packages.js';
 import { program } from './python.js';
 import { SECRET, startScene } from './run.js';
 import { within } from './strongroom.js';
@@ -42,6 +44,10 @@ const routes = {
 
 before(async () => {
   scene = await startScene(routes);
+  const { directory } = scene;
+  routes['/v1/simple'] = await simpleIndex(directory, PYTHON);
+  routes['/v1/npm'] = await npmRegistry(directory, () => scene.url('/v1/npm'));
+  routes['/index'] = await sparseIndex(directory, () => scene.url('/index', 'crates.test'));
   repositories = join(scene.directory, 'repositories');
   await writeFile(join(scene.directory, 'upload'), UPLOAD);
 });
@@ -145,4 +151,60 @@ through(BOTH, 'Node.js fetch, https and WebSocket', async (door) => {
   isAlice(await node('fetch', '/v1/who'));
   isAlice(await node('https', '/v1/who'));
   assert.equal((await node('socket', '/v1/socket')).stdout, 'hello\n');
+});
+
+through(BOTH, 'pip installs', async (door) => {
+  const folder = await mkdtemp(join(scene.directory, 'installed-'));
+  const options = ['--quiet', '--no-cache-dir', '--disable-pip-version-check', '--root-user-action=ignore'];
+  const where = ['--index-url', scene.url('/v1/simple/'), '--target', folder];
+  await scene.client(door, ['python3', '-m', 'pip', 'install', ...options, ...where, 'interop-package']);
+  assert.ok((await readdir(folder)).includes('interop_package.py'));
+});
+
+through(BOTH, 'npm installs', async (door) => {
+  const folder = await mkdtemp(join(scene.directory, 'installed-'));
+  const options = ['--no-audit', '--no-fund', '--no-update-notifier', '--registry', scene.url('/v1/npm')];
+  await scene.client(door, ['npm', 'install', ...options, 'interop-package'], { cwd: folder });
+  assert.equal(await readFile(join(folder, 'node_modules/interop-package/index.js'), 'utf8'), 'module.exports = 42;\n');
+});
+
+through(BOTH, 'cargo fetches from a registry that needs a token', async (door) => {
+  const folder = await mkdtemp(join(scene.directory, 'installed-'));
+  await mkdir(join(folder, 'src'));
+  await writeFile(join(folder, 'src/lib.rs'), '');
+  await writeFile(join(folder, 'Cargo.toml'), `[package]
+name = "user"
+version = "1.0.0"
+edition = "2021"
+[dependencies]
+interop-package = { version = "1", registry = "interop" }
+[workspace]
+`);
+  const env = {
+    // The toolchain is in the home of the user, the registry's files are not.
+    RUSTUP_HOME: process.env.RUSTUP_HOME ?? join(homedir(), '.rustup'), CARGO_HOME: join(folder, 'cargo'),
+    CARGO_REGISTRIES_INTEROP_INDEX: `sparse+${scene.url('/index/', 'crates.test')}`,
+    CARGO_REGISTRIES_INTEROP_TOKEN: 'a-placeholder',
+    CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS: 'cargo:token',
+  };
+  const { received, told } = await scene.client(door, ['cargo', 'fetch', '--quiet'], { cwd: folder, env });
+  assert.equal(received.length, 3, told);
+});
+
+through(BOTH, 'Go net/http', async (door) => {
+  const client = join(scene.directory, 'go-client');
+  const env = { ...process.env, GOTOOLCHAIN: 'local', CGO_ENABLED: '0' };
+  execFileSync(program('run', 'go'), ['build', '-o', client, ours('client.go')], { env, stdio: 'inherit' });
+  isAlice(await scene.client(door, [client, scene.url('/v1/who')]));
+});
+
+// Not in CI: `INTEROP_JAVA` names the folder of a JDK from version 17 on, with `bin/java` and `bin/keytool`.
+const jdk = process.env.INTEROP_JAVA;
+test('run: Java HttpClient', { skip: jdk ? false : 'INTEROP_JAVA names no JDK' }, async () => {
+  // Java reads no variable for certificates.
+  const [store, password] = [join(scene.directory, 'trust.p12'), 'changeit'];
+  const made = ['-importcert', '-noprompt', '-alias', 'strongroom', '-file', scene.ca, '-keystore', store, '-storepass', password];
+  execFileSync(join(jdk, 'bin/keytool'), made, { stdio: 'ignore' });
+  const trust = [`-Djavax.net.ssl.trustStore=${store}`, `-Djavax.net.ssl.trustStorePassword=${password}`];
+  isAlice(await scene.client('run', [join(jdk, 'bin/java'), ...trust, ours('Client.java'), scene.url('/v1/who')]));
 });
