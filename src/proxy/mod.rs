@@ -13,6 +13,7 @@ mod mask;
 mod method;
 mod pipeline;
 mod placeholder;
+mod prefer;
 mod refusal;
 mod response;
 mod share;

@@ -7,7 +7,7 @@
 //! response is filtered. A refused request reads no secret.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
@@ -25,6 +25,7 @@ use super::inject::{Injection, OutboundHead};
 use super::mask::MaskedForms;
 use super::method::{is_refused_method, method_override};
 use super::placeholder::{is_misplaced, without_placeholder};
+use super::prefer;
 use super::refusal::{ProxyError, RefusedRequest, RefusedSend};
 use super::response::{filtered, is_scope_error};
 use super::share::{CallerShare, Reserve};
@@ -35,7 +36,7 @@ use crate::catalog::Entry;
 use crate::catalog::entry::Place;
 use crate::config::ProxySettings;
 use crate::egress::{Egress, EgressError};
-use crate::id::{CredentialId, GrantId};
+use crate::id::{ApprovalId, CredentialId, GrantId};
 use crate::kind::Kind;
 use crate::permits::KeyedSemaphore;
 use crate::policy::{ApprovalFacts, MAX_APPROVAL_BODY, PolicyDecision, Rate, RequestFacts, RequestTarget, Scheme};
@@ -47,6 +48,9 @@ const MAX_REPLAYED: usize = 64 * 1024;
 
 /// Largest body in which a secret is set.
 const MAX_WITH_SECRET: usize = 1024 * 1024;
+
+/// Time between two looks whether a person has decided.
+const APPROVAL_POLL: Duration = Duration::from_millis(250);
 
 /// The data path. Cheap to clone.
 #[derive(Clone)]
@@ -190,13 +194,25 @@ impl Proxy {
         }
         let body = if permitted.approval.is_some() || is_held(&body, summary.kind, entry) {
             let whole = self.held(body, permitted.approval.is_some(), &share.reserve).await?;
-            // The body took its time: the API key and its grants as they are now.
-            let permitted = self.judge(&caller, summary, &admitted, facts)?;
-            if let Some(grant) = permitted.approval {
-                self.approved(&caller, summary, &admitted, (grant, &whole), facts).await?;
+            let wait = Instant::now() + prefer::wait(&admitted.headers);
+            loop {
+                // The body, or the person, took its time: the API key and its grants as they are now.
+                let permitted = self.judge(&caller, summary, &admitted, facts)?;
+                let approved = match permitted.approval {
+                    Some(grant) => self.approved(&caller, summary, &admitted, (grant, &whole), facts).await,
+                    None => Ok(()),
+                };
+                match approved {
+                    Err(ProxyError::ApprovalPending(id, _)) if Instant::now() < wait => {
+                        self.decided(id, wait).await;
+                    }
+                    approved => {
+                        approved?;
+                        self.count(&permitted, summary.id)?;
+                        break Outgoing::Held(whole);
+                    }
+                }
             }
-            self.count(&permitted, summary.id)?;
-            Outgoing::Held(whole)
         } else {
             self.count(&permitted, summary.id)?;
             Outgoing::Streamed(body)
@@ -299,6 +315,13 @@ impl Proxy {
             ApprovalState::Approved(_) => Ok(()),
             ApprovalState::Pending { id, retry_after } => Err(ProxyError::ApprovalPending(id, retry_after)),
             ApprovalState::Denied(id) => Err(ProxyError::ApprovalDenied(id)),
+        }
+    }
+
+    /// Waits until a person has decided, or until this time.
+    async fn decided(&self, id: ApprovalId, end: Instant) {
+        while Instant::now() < end && self.0.broker.is_pending(id) {
+            tokio::time::sleep(APPROVAL_POLL).await;
         }
     }
 

@@ -158,3 +158,23 @@ async fn destinations_are_those_that_grants_allow() {
     add(&scene, &admin, json!({"key": agent, "effect": "allow", "credentials": [other]})).await;
     assert_eq!(listed().await, 1);
 }
+
+#[tokio::test]
+async fn caller_can_wait_for_the_decision() {
+    let origin = Origin::fine().await;
+    let (scene, admin, agent) = scene(&origin).await;
+    add(&scene, &admin, json!({"key": agent, "effect": "allow", "approval": "always"})).await;
+    let pending = scene.get("/x").await.is(403).json();
+    let path = format!("/v1/approvals/{}/approve", pending["approval_id"].as_str().unwrap());
+    let waiting = scene.ask(Method::GET, "/x").key(&scene.agent).header("Prefer", "wait=50").send();
+    let approving = async {
+        // Nothing shows that the request waits; whichever is first, the answer is the same.
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        scene.server.post(&path).key(&admin).send().await.is(200)
+    };
+    let (reply, _) = tokio::join!(waiting, approving);
+    reply.is(200);
+    assert_eq!(origin.received().len(), 1);
+    let again = scene.ask(Method::GET, "/x").key(&scene.agent).header("Prefer", "wait=0").send().await.is(403);
+    assert_eq!(again.json()["type"], "/problems/approval-pending");
+}

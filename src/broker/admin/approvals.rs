@@ -14,7 +14,9 @@ use crate::broker::parts::Broker;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, ApprovalId, CredentialId, GrantId, ProviderName, UserId};
 use crate::policy::{ApprovalFacts, MAX_APPROVAL_BODY};
-use crate::vault::{Actor, ApprovalAnswer, ApprovalDecision, ApprovalRequest, RequestToApprove, VaultError};
+use crate::vault::{
+    Actor, ApprovalAnswer, ApprovalDecision, ApprovalRequest, ApprovalStatus, RequestToApprove, VaultError,
+};
 
 /// The part of a body that is kept for the person.
 const MAX_SHOWN_BODY: usize = 64 * 1024;
@@ -185,6 +187,11 @@ impl Broker {
             ApprovalAnswer::Denied(id) => Ok(ApprovalState::Denied(id)),
             ApprovalAnswer::TooMany => Err(Error::TooManyApprovals),
         }
+    }
+
+    /// Returns true if the request waits for a person.
+    pub fn is_pending(&self, id: ApprovalId) -> bool {
+        matches!(self.0.vault.approvals().get(id), Ok(Some(found)) if found.status == ApprovalStatus::Pending)
     }
 
     /// Lists the requests of the API keys that the administrator covers, without their bodies.
