@@ -62,6 +62,12 @@ class Strongroom {
     return this.#server.stdout();
   }
 
+  /// A new key for the user `alice` with these permissions.
+  async key(...permissions) {
+    const flags = permissions.flatMap((permission) => ['--permission', permission]);
+    return JSON.parse(await run(this.directory, ['key', 'create', '--user', 'alice', ...flags, '--json'])).api_key;
+  }
+
   /// One request under the base path; gives status and parsed body.
   async ask(method, path, body) {
     const response = await fetch(`${this.url}/v1/integrations${path}`, {
