@@ -23,7 +23,7 @@ use super::request::context::{Outcome, RequestContext, RequestHead};
 use super::request::path_params::PathParams;
 use super::server::request_body::RequestBody;
 use super::server::service::{DirectAnswer, DirectApi, DirectPaths, DirectResponding};
-use crate::broker::{Authenticated, Caller, CredentialPage, SendablePage};
+use crate::broker::{ApprovalReader, ApprovalView, Authenticated, Caller, CredentialPage, SendablePage};
 use crate::config::is_loopback;
 use crate::egress::{self, BoxError};
 use crate::mcp::{self, MAX_BODY, MAX_MESSAGE, McpAnswer, ToolError, ToolRequest, ToolResponse, Tools};
@@ -183,9 +183,24 @@ impl Tools for CallerTools<'_> {
             Err(_) => Err(self.tool_error(&too_slow(limit))),
         }
     }
+
+    async fn approval(&self, id: &str) -> Result<ApprovalView, ToolError> {
+        // Also an administrator's agent sees the requests of its own key alone.
+        let reader = ApprovalReader { administrator: None, key: self.authenticated.api_key() };
+        match self.app.broker.approval(&reader, id) {
+            Ok(view) => Ok(view),
+            Err(error) => Err(self.refused(error.into()).await),
+        }
+    }
 }
 
 impl CallerTools<'_> {
+    /// Writes the audit row of a call that was refused, and the problem as its result.
+    async fn refused(&self, problem: Problem) -> ToolError {
+        record_denial(self.app, self.authenticated, self.head, &problem, None).await;
+        self.tool_error(&problem)
+    }
+
     async fn exchange(&self, request: ToolRequest) -> Result<ToolResponse, Problem> {
         if request.reads_only {
             self.check_reads(&request)?;

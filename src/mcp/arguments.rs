@@ -105,6 +105,12 @@ struct SendArguments {
     body: String,
 }
 
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ApprovalArguments {
+    approval_id: String,
+}
+
 /// Headers or query parameters. Reading ends when there are too many.
 #[derive(Default)]
 struct Members(BTreeMap<String, String>);
@@ -191,6 +197,11 @@ pub(super) fn send(arguments: &RawValue) -> Result<ToolRequest, ToolError> {
     Ok(ToolRequest { credential, authority, method, target, headers, body: body.into(), reads_only: false })
 }
 
+/// Reads the arguments of `approval_status`.
+pub(super) fn approval(arguments: &RawValue) -> Result<String, ToolError> {
+    read(arguments).map(|ApprovalArguments { approval_id }| approval_id)
+}
+
 fn read<'a, T: Deserialize<'a>>(arguments: &'a RawValue) -> Result<T, ToolError> {
     message::object(arguments).map_err(|error| ToolError::arguments(error.to_string()))
 }
@@ -260,6 +271,12 @@ pub(super) fn send_schema() -> Value {
     properties["body"] = json!({"type": "string", "maxLength": MAX_REQUEST_BODY,
         "description": "The body as text. A JSON object or list gets its content type automatically."});
     schema(&properties, &["credential", "method"])
+}
+
+/// The schema of the arguments of `approval_status`.
+pub(super) fn approval_schema() -> Value {
+    let description = "The `approval_id` of the refusal.";
+    schema(&json!({"approval_id": {"type": "string", "maxLength": 64, "description": description}}), &["approval_id"])
 }
 
 fn place_properties() -> Value {

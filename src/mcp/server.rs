@@ -12,7 +12,8 @@ const LIST_TTL_MS: u32 = 300_000;
 
 /// Text for the model.
 const INSTRUCTIONS: &str = "Send HTTP requests to the user's accounts without seeing their secrets. Call list_credentials first: it \
-    names the credentials, their providers and hosts. Use http_get to read and http_send for everything else. Never ask the \
+    names the credentials, their providers and hosts. Use http_get to read and http_send for everything else. If \
+    a request needs the approval of a person, ask approval_status, and send it again once it is approved. Never ask the \
     user for a token or a password: authentication is added to each request.";
 
 /// The answer to one HTTP request.

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Value, json};
 
 use super::{McpAnswer, ToolError, ToolRequest, ToolResponse, Tools, answer};
-use crate::broker::{CredentialPage, SendablePage};
+use crate::broker::{ApprovalView, CredentialPage, SendablePage};
 
 const ID: &str = "3f2b8c1e-0000-4000-8000-000000000000";
 
@@ -31,6 +31,10 @@ impl Tools for NotingTools {
             (http::header::ETAG, HeaderValue::from_static("\"1\"")),
         ]);
         Ok(ToolResponse { status: StatusCode::OK, headers, body: self.body.clone(), truncated: self.truncated })
+    }
+
+    async fn approval(&self, _id: &str) -> Result<ApprovalView, ToolError> {
+        Err(ToolError(json!({"type": "/problems/not-granted"})))
     }
 }
 
@@ -196,7 +200,7 @@ async fn schemas_are_strict() {
     let (_, response) = legacy(json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"})).await;
     let tools = response["result"]["tools"].as_array().unwrap().clone();
     let names: Vec<_> = tools.iter().map(|tool| tool["name"].as_str().unwrap()).collect();
-    assert_eq!(names, ["list_credentials", "http_get", "http_send"]);
+    assert_eq!(names, ["list_credentials", "http_get", "http_send", "approval_status"]);
     for tool in &tools {
         assert_eq!(tool["inputSchema"]["type"], "object");
         assert_eq!(tool["inputSchema"]["additionalProperties"], false);
@@ -234,6 +238,8 @@ async fn faults_of_arguments_are_tool_errors() {
         ("http_send", json!({"credential": ID, "path": "/", "method": "post"}), "method"),
         ("http_send", json!({"credential": ID, "path": "/", "method": "A B"}), "method"),
         ("http_send", json!({"credential": ID, "path": "/", "method": "PUT", "body": "x".repeat(524_289)}), "body"),
+        ("approval_status", json!({}), "approval_id"),
+        ("approval_status", json!({"approval_id": 1}), "string"),
         ("http_get", json!([ID, "/"]), "object"),
         ("http_get", json!("x"), "object"),
     ] {

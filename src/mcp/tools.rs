@@ -1,11 +1,11 @@
-//! The tools: list the credentials, read with one, send anything else with one.
+//! The tools: list the credentials, read with one, send anything else with one, ask for an approval.
 
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use super::arguments::{self, ToolRequest};
 use super::response::{ToolError, ToolResponse};
-use crate::broker::{CredentialPage, SendablePage};
+use crate::broker::{ApprovalView, CredentialPage, SendablePage};
 
 /// The tools of one authenticated caller.
 pub trait Tools: Sync {
@@ -14,6 +14,9 @@ pub trait Tools: Sync {
 
     /// Sends a request with a credential.
     fn send(&self, request: ToolRequest) -> impl Future<Output = Result<ToolResponse, ToolError>> + Send;
+
+    /// Returns a request of this caller that needs the approval of a person.
+    fn approval(&self, id: &str) -> impl Future<Output = Result<ApprovalView, ToolError>> + Send;
 }
 
 /// Returns the definitions of all tools.
@@ -44,6 +47,15 @@ pub(super) fn definitions() -> Value {
             "inputSchema": arguments::send_schema(),
             "annotations": {"readOnlyHint": false, "destructiveHint": true, "idempotentHint": false, "openWorldHint": true},
         },
+        {
+            "name": "approval_status",
+            "title": "Get the state of an approval",
+            "description": "If http_get or http_send is refused with /problems/approval-pending, a person has to approve the \
+                request. This tool tells the status: pending, approved or denied. Once it is approved, call http_get or \
+                http_send again with the same arguments.",
+            "inputSchema": arguments::approval_schema(),
+            "annotations": {"readOnlyHint": true, "openWorldHint": false},
+        },
     ])
 }
 
@@ -53,6 +65,7 @@ pub(super) async fn call(tools: &impl Tools, name: &str, arguments: &RawValue) -
         "list_credentials" => arguments::page(arguments).and_then(|page| tools.list(page)).map(|page| listed(&page)),
         "http_get" => sent(tools, arguments::get(arguments)).await,
         "http_send" => sent(tools, arguments::send(arguments)).await,
+        "approval_status" => approval(tools, arguments::approval(arguments)).await,
         _ => return None,
     };
     Some(match called {
@@ -63,6 +76,13 @@ pub(super) async fn call(tools: &impl Tools, name: &str, arguments: &RawValue) -
 
 async fn sent(tools: &impl Tools, request: Result<ToolRequest, ToolError>) -> Result<String, ToolError> {
     Ok(tools.send(request?).await?.text())
+}
+
+async fn approval(tools: &impl Tools, id: Result<String, ToolError>) -> Result<String, ToolError> {
+    let ApprovalView { id, status, credential, method, url, created_at, expires_at, .. } = tools.approval(&id?).await?;
+    let shown = json!({"approval_id": id.to_string(), "status": status, "credential": credential.to_string(),
+        "method": method, "url": url, "created_at": created_at, "expires_at": expires_at});
+    Ok(shown.to_string())
 }
 
 fn listed(page: &SendablePage) -> String {

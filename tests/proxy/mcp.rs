@@ -84,7 +84,7 @@ async fn clients_with_a_handshake_are_served_without_a_session() {
     let accepted = post(&scene.server, &ready).key(&scene.agent).header("Mcp-Session-Id", "x").send().await.is(202);
     assert!(accepted.body.is_empty());
     let tools = legacy(&scene, "tools/list", json!({})).await.is(200).json();
-    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 3);
+    assert_eq!(tools["result"]["tools"].as_array().unwrap().len(), 4);
     let params = json!({"name": "http_get", "arguments": {"credential": scene.id, "path": "/x"}});
     let called = legacy(&scene, "tools/call", params).await.is(200).json();
     assert_eq!(called["result"]["isError"], false, "{called}");
@@ -223,6 +223,37 @@ async fn largest_body_of_the_schema_is_sent() {
     let refused = send(&"x".repeat(8 << 20)).await.is(413).json();
     assert_eq!(refused["limit"], 8 << 20);
     assert_eq!(origin.received().len(), 1);
+}
+
+#[tokio::test]
+async fn approval_is_awaited_over_mcp() {
+    let origin = Origin::fine().await;
+    let scene = Scene::new(&origin, BEARER).await;
+    let admin = scene.server.service_key_with(&[], &[Permission::Admin]).await;
+    let agent = scene.server.vault.api_keys().authenticate(&scene.agent).unwrap().unwrap().id;
+    let grant = json!({"key": agent.to_string(), "effect": "allow", "approval": "always"});
+    scene.server.post("/v1/grants").key(&admin).json(&grant).send().await.is(201);
+    let arguments = json!({"credential": scene.id, "path": "/x", "method": "POST", "body": "{}"});
+    let (pending, is_error) = call(&scene, "http_send", arguments.clone()).await;
+    assert!(is_error && pending["type"] == "/problems/approval-pending", "{pending}");
+    let id = &pending["approval_id"];
+    let status = async || call(&scene, "approval_status", json!({"approval_id": id})).await;
+    let (asked, is_error) = status().await;
+    assert!(!is_error && asked["status"] == "pending" && asked["approval_id"] == *id, "{asked}");
+    assert_eq!((&asked["method"], &asked["credential"]), (&json!("POST"), &json!(scene.id)));
+    let path = format!("/v1/approvals/{}/approve", id.as_str().unwrap());
+    scene.server.post(&path).key(&admin).send().await.is(200);
+    assert_eq!(status().await.0["status"], "approved");
+    assert_eq!(call(&scene, "http_send", arguments).await.0["status"], 200);
+    assert!(origin.only().contains(SECRET));
+    // A used approval, one that does not exist, and that of another key have the same answer.
+    let other =
+        Scene { agent: scene.server.key_with(&[Permission::ProxyIntegrations, Permission::Admin]).await, ..scene };
+    for id in [id.as_str().unwrap(), "3f2b8c1e-0000-4000-8000-000000000000", "x"] {
+        let (refused, is_error) = call(&other, "approval_status", json!({"approval_id": id})).await;
+        assert!(is_error && refused["type"] == "/problems/not-granted", "{refused}");
+    }
+    assert_eq!(audited(&other.server, "request.refuse").len(), 3);
 }
 
 #[tokio::test]
