@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use tempfile::TempDir;
 
@@ -20,6 +21,9 @@ const SYSTEM: [&str; 5] = [
     "/etc/ssl/cert.pem",
     "/etc/pki/tls/certs/ca-bundle.crt",
 ];
+
+/// Password of Java's own store, and of ours: it protects nothing.
+pub(super) const JAVA_PASSWORD: &str = "changeit";
 
 /// The files, in a folder that is deleted at the end.
 pub(super) struct Bundles {
@@ -59,6 +63,39 @@ impl Bundles {
     }
 }
 
+impl Bundles {
+    /// Returns a configuration of wget, which reads no variable for certificates: the former one, and
+    /// the file with all roots.
+    pub(super) fn wgetrc(&mut self, before: Option<&Path>) -> Result<PathBuf, Failure> {
+        let roots = self.whole(None)?;
+        let former = before.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        let path = self.folder.path().join("wgetrc");
+        let text = format!("{}\nca_certificate = {}\n", former.trim_end(), roots.display());
+        fs::write(&path, text.trim_start()).map_err(|error| failed(&error))?;
+        Ok(path)
+    }
+
+    /// Returns a copy of the trust store of the Java on this `PATH`, with the server's authority, made
+    /// by its own `keytool`. `None` if there is no Java, or it cannot make one.
+    pub(super) fn java_store(&self, search_path: &str) -> Result<Option<PathBuf>, Failure> {
+        let java = std::env::split_paths(search_path).find_map(|folder| folder.join("java").canonicalize().ok());
+        let Some(home) = java.as_deref().and_then(Path::parent).and_then(Path::parent) else { return Ok(None) };
+        let store = self.folder.path().join("java.p12");
+        if fs::copy(home.join("lib/security/cacerts"), &store).is_err() {
+            return Ok(None);
+        }
+        let import = Command::new(home.join("bin/keytool"))
+            .args(["-importcert", "-noprompt", "-alias", "strongroom", "-storepass", JAVA_PASSWORD, "-file"])
+            .arg(self.ca()?)
+            .arg("-keystore")
+            .arg(&store)
+            .env_clear()
+            .stdin(Stdio::null())
+            .output();
+        Ok(import.is_ok_and(|import| import.status.success()).then_some(store))
+    }
+}
+
 fn failed(error: &std::io::Error) -> Failure {
     Failure::new(format!("cannot write the certificates for the command: {error}"))
 }
@@ -79,5 +116,21 @@ mod tests {
         assert_eq!(read(plain.clone()), "SYSTEM\n\nCA\n");
         assert_eq!(bundles.whole(Some(Path::new("/no/such/file"))).unwrap(), plain);
         assert_eq!(read(bundles.whole(Some(&former)).unwrap()), "SYSTEM\nFORMER\nCA\n");
+    }
+
+    #[test]
+    fn wgetrc_keeps_the_former_one() {
+        let mut bundles = Bundles::new("CA\n".to_owned()).unwrap();
+        let former = bundles.folder.path().join("former");
+        fs::write(&former, "quiet = on").unwrap();
+        let roots = bundles.whole(None).unwrap();
+        let text = fs::read_to_string(bundles.wgetrc(Some(&former)).unwrap()).unwrap();
+        assert_eq!(text, format!("quiet = on\nca_certificate = {}\n", roots.display()));
+    }
+
+    #[test]
+    fn machine_without_java_has_no_store_for_it() {
+        let bundles = Bundles::new("CA\n".to_owned()).unwrap();
+        assert_eq!(bundles.java_store("/no/such/folder").unwrap(), None);
     }
 }

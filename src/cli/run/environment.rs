@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::IpAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ipnet::IpNet;
 
-use super::bundle::Bundles;
+use super::bundle::{Bundles, JAVA_PASSWORD};
 use crate::broker::HostPattern;
 use crate::cli::failure::Failure;
 use crate::config::{Environment, SecretReader};
@@ -100,12 +100,33 @@ impl ChildEnvironment {
             let former = inherited.get(name);
             self.set(name, bundles.whole(former.as_deref().map(Path::new))?);
         }
+        let wgetrc = inherited.get("WGETRC").map(PathBuf::from);
+        let wgetrc = wgetrc.or_else(|| Some(Path::new(&inherited.get("HOME")?).join(".wgetrc")));
+        self.set("WGETRC", bundles.wgetrc(wgetrc.as_deref())?);
+        self.java_store(bundles, inherited)?;
         let ca = bundles.ca()?;
         for name in ADDED_CA {
             self.set(name, &ca);
         }
         // Some tools would look there first.
         self.removed.push("SSL_CERT_DIR".into());
+        Ok(())
+    }
+}
+
+impl ChildEnvironment {
+    /// Sets Java's trust store, unless its options name one.
+    fn java_store(&mut self, bundles: &Bundles, inherited: &Environment) -> Result<(), Failure> {
+        const PROPERTY: &str = "-Djavax.net.ssl.trustStore";
+        let former = self.set.get("JAVA_TOOL_OPTIONS").map(|options| options.to_string_lossy().into_owned());
+        let former = former.unwrap_or_default();
+        if former.contains(PROPERTY) {
+            return Ok(());
+        }
+        if let Some(store) = bundles.java_store(&inherited.get("PATH").unwrap_or_default())? {
+            let options = format!("{former} {PROPERTY}={} {PROPERTY}Password={JAVA_PASSWORD}", store.display());
+            self.set("JAVA_TOOL_OPTIONS", options.trim_start());
+        }
         Ok(())
     }
 }
