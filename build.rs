@@ -1,4 +1,5 @@
-//! Embeds the catalogue: every file of `providers/` goes into the binary, by the name of the file.
+//! Embeds the catalogue: every file of `providers/` goes into the binary, by the name of the file,
+//! without its comments.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -11,7 +12,7 @@ fn main() -> io::Result<()> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed={FOLDER}");
     let out = std::env::var_os("OUT_DIR").ok_or_else(|| io::Error::other("cargo gives no OUT_DIR"))?;
-    fs::write(Path::new(&out).join("providers.rs"), list(&names()?))
+    fs::write(Path::new(&out).join("providers.rs"), list(&names()?)?)
 }
 
 /// Returns the names of the providers, sorted. Any other file in the folder is an error.
@@ -35,14 +36,16 @@ fn names() -> io::Result<Vec<String>> {
     Ok(names)
 }
 
-/// Returns a slice of name, path and text of each, as Rust.
-fn list(names: &[String]) -> String {
+/// Returns a slice of name, path and text of each, as Rust. Comments are empty lines, so that the
+/// lines keep their numbers.
+fn list(names: &[String]) -> io::Result<String> {
     let mut rust = String::from("&[\n");
     for name in names {
         let path = format!("{FOLDER}/{name}.toml");
-        writeln!(rust, "({name:?}, {path:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/\", {path:?}))),")
-            .expect("writing to a string cannot fail");
+        let text = fs::read_to_string(&path)?;
+        let lines: Vec<&str> = text.lines().map(|line| if line.starts_with('#') { "" } else { line }).collect();
+        writeln!(rust, "({name:?}, {path:?}, {:?}),", lines.join("\n")).map_err(io::Error::other)?;
     }
     rust.push(']');
-    rust
+    Ok(rust)
 }
