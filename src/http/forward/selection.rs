@@ -15,6 +15,10 @@ const CREDENTIAL_HEADER: &str = "strongroom-credential";
 /// Maximum number of credentials that a refusal names.
 const MAX_NAMED: usize = 100;
 
+/// Maximum number of credentials for a host whose placeholders are looked for. Each costs a search of
+/// all headers, and a user can have thousands.
+const MAX_SEARCHED: usize = 100;
+
 /// The credential that a request names.
 #[derive(Clone, Copy)]
 pub(super) struct Selection<'r> {
@@ -50,7 +54,8 @@ impl<'r> Selection<'r> {
         let has_its_own = |one: &&BoundCredential| {
             one.placeholder.as_deref().is_some_and(|text| has_placeholder(text, target, self.headers))
         };
-        let by_placeholder: Vec<_> = bound.iter().filter(has_its_own).collect();
+        let searched = if bound.len() <= MAX_SEARCHED { bound } else { &[] };
+        let by_placeholder: Vec<_> = searched.iter().filter(has_its_own).collect();
         if let [one] = by_placeholder[..] {
             return Ok(one.id);
         }
@@ -126,5 +131,8 @@ mod tests {
         assert_eq!(chosen_with(&bound, "/place-2-holder/a", "Bearer x"), "2");
         assert_eq!(chosen_with(&bound, "/a", "Bearer place-4-holder"), "1");
         assert_eq!(chosen_with(&bound, "/b?place-2-holder", "Bearer place-3-holder"), "/problems/credential-ambiguous");
+        let many: Vec<_> = (1..=101).map(|number| (number, "")).collect();
+        assert_eq!(chosen_with(&many[..100], "/", "Bearer place-3-holder"), "3");
+        assert_eq!(chosen_with(&many, "/", "Bearer place-3-holder"), "/problems/credential-ambiguous");
     }
 }
