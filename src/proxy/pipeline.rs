@@ -50,7 +50,7 @@ const MAX_REPLAYED: usize = 64 * 1024;
 const MAX_WITH_SECRET: usize = 1024 * 1024;
 
 /// Time between two looks whether a person has decided.
-const APPROVAL_POLL: Duration = Duration::from_millis(250);
+const APPROVAL_POLL: Duration = Duration::from_secs(1);
 
 /// The data path. Cheap to clone.
 #[derive(Clone)]
