@@ -67,8 +67,10 @@ impl Bundles {
     /// Returns a configuration of wget, which reads no variable for certificates: the former one, and
     /// the file with all roots.
     pub(super) fn wgetrc(&mut self, before: Option<&Path>) -> Result<PathBuf, Failure> {
-        let roots = self.whole(None)?;
         let former = before.and_then(|path| fs::read_to_string(path).ok()).unwrap_or_default();
+        let mut settings = former.lines().filter_map(|line| line.split_once('='));
+        let own_roots = settings.find(|(name, _)| name.trim() == "ca_certificate").map(|(_, file)| file.trim());
+        let roots = self.whole(own_roots.map(Path::new))?;
         let path = self.folder.path().join("wgetrc");
         let text = format!("{}\nca_certificate = {}\n", former.trim_end(), roots.display());
         fs::write(&path, text.trim_start()).map_err(|error| failed(&error))?;
@@ -81,9 +83,9 @@ impl Bundles {
         let java = std::env::split_paths(search_path).find_map(|folder| folder.join("java").canonicalize().ok());
         let Some(home) = java.as_deref().and_then(Path::parent).and_then(Path::parent) else { return Ok(None) };
         let store = self.folder.path().join("java.p12");
-        if fs::copy(home.join("lib/security/cacerts"), &store).is_err() {
-            return Ok(None);
-        }
+        // Not a copy of its mode: some systems have it without write permission.
+        let Ok(own) = fs::read(home.join("lib/security/cacerts")) else { return Ok(None) };
+        fs::write(&store, own).map_err(|error| failed(&error))?;
         let import = Command::new(home.join("bin/keytool"))
             .args(["-importcert", "-noprompt", "-alias", "strongroom", "-storepass", JAVA_PASSWORD, "-file"])
             .arg(self.ca()?)
@@ -126,6 +128,13 @@ mod tests {
         let roots = bundles.whole(None).unwrap();
         let text = fs::read_to_string(bundles.wgetrc(Some(&former)).unwrap()).unwrap();
         assert_eq!(text, format!("quiet = on\nca_certificate = {}\n", roots.display()));
+        let own = bundles.folder.path().join("own.pem");
+        fs::write(&own, "OWN").unwrap();
+        fs::write(&former, format!("ca_certificate={}", own.display())).unwrap();
+        let text = fs::read_to_string(bundles.wgetrc(Some(&former)).unwrap()).unwrap();
+        let roots = bundles.whole(Some(&own)).unwrap();
+        assert!(text.ends_with(&format!("\nca_certificate = {}\n", roots.display())), "{text}");
+        assert!(fs::read_to_string(roots).unwrap().contains("OWN"));
     }
 
     #[test]
