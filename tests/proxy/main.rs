@@ -6,7 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod doors;
+mod entry_points;
 mod forward;
 mod grants;
 mod mcp;

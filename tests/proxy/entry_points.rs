@@ -18,7 +18,7 @@ const ENTRY: &str = "in = \"header\"\nname = \"Authorization\"\nprefix = \"Beare
 
 /// An entry point, and the protocol in which it is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Door {
+enum EntryPoint {
     Path,
     AbsoluteForm,
     PlainTunnel,
@@ -27,7 +27,14 @@ enum Door {
     Mcp,
 }
 
-const DOORS: [Door; 6] = [Door::Path, Door::AbsoluteForm, Door::PlainTunnel, Door::TlsHttp1, Door::TlsHttp2, Door::Mcp];
+const ENTRY_POINTS: [EntryPoint; 6] = [
+    EntryPoint::Path,
+    EntryPoint::AbsoluteForm,
+    EntryPoint::PlainTunnel,
+    EntryPoint::TlsHttp1,
+    EntryPoint::TlsHttp2,
+    EntryPoint::Mcp,
+];
 
 /// What a caller gets.
 #[derive(Debug)]
@@ -48,13 +55,13 @@ impl Got {
 }
 
 /// The entry points of two servers: one before an origin that speaks plain HTTP, one before TLS.
-struct Doors {
+struct EntryPoints {
     origin: Origin,
     plain: Scene,
     secure: Secure,
 }
 
-impl Doors {
+impl EntryPoints {
     async fn open(answer: fn(&str) -> String) -> Self {
         let (origin, secure) = (Origin::start(answer).await, Secure::answering(answer, ENTRY).await);
         let plain = Scene::new(&origin, ENTRY).await;
@@ -65,43 +72,43 @@ impl Doors {
         Self::open(|_| response("200 OK", "", "fine")).await
     }
 
-    fn is_secure(door: Door) -> bool {
-        matches!(door, Door::TlsHttp1 | Door::TlsHttp2)
+    fn is_secure(point: EntryPoint) -> bool {
+        matches!(point, EntryPoint::TlsHttp1 | EntryPoint::TlsHttp2)
     }
 
-    fn server(&self, door: Door) -> &Server {
-        if Self::is_secure(door) { &self.secure.server } else { &self.plain.server }
+    fn server(&self, point: EntryPoint) -> &Server {
+        if Self::is_secure(point) { &self.secure.server } else { &self.plain.server }
     }
 
-    fn agent(&self, door: Door) -> &str {
-        if Self::is_secure(door) { &self.secure.agent } else { &self.plain.agent }
+    fn agent(&self, point: EntryPoint) -> &str {
+        if Self::is_secure(point) { &self.secure.agent } else { &self.plain.agent }
     }
 
-    fn id(&self, door: Door) -> &str {
-        if Self::is_secure(door) { &self.secure.id } else { &self.plain.id }
+    fn id(&self, point: EntryPoint) -> &str {
+        if Self::is_secure(point) { &self.secure.id } else { &self.plain.id }
     }
 
-    /// Returns the requests that the origin behind this door has received.
-    fn received(&self, door: Door) -> Vec<String> {
-        if Self::is_secure(door) { self.secure.received() } else { self.origin.received() }
+    /// Returns the requests that the origin behind this point has received.
+    fn received(&self, point: EntryPoint) -> Vec<String> {
+        if Self::is_secure(point) { self.secure.received() } else { self.origin.received() }
     }
 
     /// Sends a request for `path`, below the base path `/v1`, through the entry point.
-    async fn send(&self, door: Door, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Got {
+    async fn send(&self, point: EntryPoint, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Got {
         let plain = self.origin.base.trim_start_matches("http://");
-        let key = basic(self.agent(door));
-        match door {
-            Door::Path => {
+        let key = basic(self.agent(point));
+        match point {
+            EntryPoint::Path => {
                 let lines = lines(headers) + &format!("X-API-Key: {}\r\n", self.plain.agent);
                 let target = format!("/v1/proxy/{}{path}", self.plain.id);
                 let stream = tokio::net::TcpStream::connect(self.plain.server.address).await.unwrap();
                 ask(Raw::new(stream), method, &target, "x", &lines, body).await
             }
-            Door::AbsoluteForm => {
+            EntryPoint::AbsoluteForm => {
                 let target = format!("{}/v1{path}", self.origin.base);
                 ask(forward(&self.plain.server).await, method, &target, plain, &(lines(headers) + &key), body).await
             }
-            Door::PlainTunnel => {
+            EntryPoint::PlainTunnel => {
                 let mut raw = forward(&self.plain.server).await;
                 let opened = raw.ask(connect(plain, &key)).await;
                 if opened.status != 200 {
@@ -109,12 +116,12 @@ impl Doors {
                 }
                 ask(raw, method, &format!("/v1{path}"), plain, &lines(headers), body).await
             }
-            Door::TlsHttp1 => {
+            EntryPoint::TlsHttp1 => {
                 let raw = Raw::new(self.secure.tunnel("localhost", &[]).await.unwrap());
                 ask(raw, method, &format!("/v1{path}"), &self.secure.authority, &lines(headers), body).await
             }
-            Door::TlsHttp2 => self.send_http2(method, path, headers, body).await,
-            Door::Mcp => self.call_tool(method, path, headers, body).await,
+            EntryPoint::TlsHttp2 => self.send_http2(method, path, headers, body).await,
+            EntryPoint::Mcp => self.call_tool(method, path, headers, body).await,
         }
     }
 
@@ -187,8 +194,8 @@ impl From<Answer> for Got {
 
 #[tokio::test]
 async fn secret_replaces_whatever_the_caller_sends() {
-    let doors = Doors::fine().await;
-    for door in DOORS {
+    let points = EntryPoints::fine().await;
+    for point in ENTRY_POINTS {
         let headers = [
             ("Authorization", "Bearer mine-1"),
             ("Cookie", "a=mine-2"),
@@ -197,111 +204,114 @@ async fn secret_replaces_whatever_the_caller_sends() {
             ("Connection", "authorization, x-api-key"),
             ("X-Kept", "kept"),
         ];
-        let got = doors.send(door, "POST", "/a%2Fb?q=%41", &headers, "{\"a\": 1.0}").await;
-        assert_eq!((got.status, &got.problem), (200, &None), "{door:?}: {got:?}");
-        let sent = doors.received(door).pop().unwrap();
-        assert!(sent.starts_with("POST /v1/a%2Fb?q=%41 HTTP/1.1\r\n"), "{door:?}: {sent}");
-        assert!(sent.ends_with("\r\n\r\n{\"a\": 1.0}"), "{door:?}: {sent}");
-        assert_eq!(values(&sent, "Authorization"), [format!("Bearer {SECRET}")], "{door:?}");
-        assert_eq!(values(&sent, "X-Kept"), ["kept"], "{door:?}");
+        let got = points.send(point, "POST", "/a%2Fb?q=%41", &headers, "{\"a\": 1.0}").await;
+        assert_eq!((got.status, &got.problem), (200, &None), "{point:?}: {got:?}");
+        let sent = points.received(point).pop().unwrap();
+        assert!(sent.starts_with("POST /v1/a%2Fb?q=%41 HTTP/1.1\r\n"), "{point:?}: {sent}");
+        assert!(sent.ends_with("\r\n\r\n{\"a\": 1.0}"), "{point:?}: {sent}");
+        assert_eq!(values(&sent, "Authorization"), [format!("Bearer {SECRET}")], "{point:?}");
+        assert_eq!(values(&sent, "X-Kept"), ["kept"], "{point:?}");
         for gone in ["mine-", "192.0.2.1", "srk_", "Proxy-Authorization", "Strongroom"] {
-            assert!(!sent.contains(gone), "{door:?}: {gone} in {sent}");
+            assert!(!sent.contains(gone), "{point:?}: {gone} in {sent}");
         }
     }
 }
 
 #[tokio::test]
-async fn unclear_paths_are_refused_at_every_door() {
-    let doors = Doors::fine().await;
-    for door in DOORS {
+async fn unclear_paths_are_refused_everywhere() {
+    let points = EntryPoints::fine().await;
+    for point in ENTRY_POINTS {
         for path in
             ["/a/../b", "/a/%2e%2e/b", "/a/.%2E/b", "/a/..;x/b", "/a/..%2fb", "/a%5c..%5cb", "/a%00", "/a%zz", "/%2e"]
         {
-            let got = doors.send(door, "GET", path, &[], "").await;
-            got.is_refused(400, "path-not-canonical", &format!("{door:?} {path}"));
+            let got = points.send(point, "GET", path, &[], "").await;
+            got.is_refused(400, "path-not-canonical", &format!("{point:?} {path}"));
         }
-        assert!(doors.received(door).is_empty(), "{door:?}: {:#?}", doors.received(door));
+        assert!(points.received(point).is_empty(), "{point:?}: {:#?}", points.received(point));
     }
 }
 
 #[tokio::test]
-async fn echoing_methods_are_refused_at_every_door() {
-    let doors = Doors::fine().await;
-    for door in DOORS {
+async fn echoing_methods_are_refused_everywhere() {
+    let points = EntryPoints::fine().await;
+    for point in ENTRY_POINTS {
         for method in ["TRACE", "TRACK"] {
-            let got = doors.send(door, method, "/a", &[], "").await;
-            got.is_refused(405, "method-not-allowed", &format!("{door:?} {method}"));
+            let got = points.send(point, method, "/a", &[], "").await;
+            got.is_refused(405, "method-not-allowed", &format!("{point:?} {method}"));
         }
-        assert!(doors.received(door).is_empty(), "{door:?}");
+        assert!(points.received(point).is_empty(), "{point:?}");
     }
 }
 
-/// Adds a grant to the agent's key behind this door.
-async fn grant(doors: &Doors, door: Door, mut body: Value) {
-    let server = doors.server(door);
-    let key = server.vault.api_keys().authenticate(doors.agent(door)).unwrap().unwrap().id;
+/// Adds a grant to the agent's key behind this point.
+async fn grant(points: &EntryPoints, point: EntryPoint, mut body: Value) {
+    let server = points.server(point);
+    let key = server.vault.api_keys().authenticate(points.agent(point)).unwrap().unwrap().id;
     body["key"] = json!(key.to_string());
     let admin = server.service_key_with(&[], &[Permission::Admin]).await;
     server.post("/v1/grants").key(&admin).json(&body).send().await.is(201);
 }
 
 #[tokio::test]
-async fn grants_hold_at_every_door() {
-    for door in DOORS {
-        let doors = Doors::fine().await;
-        grant(&doors, door, json!({"effect": "allow", "methods": ["GET"], "paths": ["/v1/a/**"]})).await;
-        grant(&doors, door, json!({"effect": "deny", "paths": ["/v1/a/secret"]})).await;
+async fn grants_hold_everywhere() {
+    for point in ENTRY_POINTS {
+        let points = EntryPoints::fine().await;
+        grant(&points, point, json!({"effect": "allow", "methods": ["GET"], "paths": ["/v1/a/**"]})).await;
+        grant(&points, point, json!({"effect": "deny", "paths": ["/v1/a/secret"]})).await;
         for (method, path) in [("POST", "/a/b"), ("GET", "/b"), ("GET", "/a/secret"), ("GET", "/a%2Fsecret")] {
-            let got = doors.send(door, method, path, &[], "").await;
-            got.is_refused(403, "not-granted", &format!("{door:?} {method} {path}"));
+            let got = points.send(point, method, path, &[], "").await;
+            got.is_refused(403, "not-granted", &format!("{point:?} {method} {path}"));
         }
-        let got = doors.send(door, "GET", "/a/b", &[("X-HTTP-Method-Override", "DELETE")], "").await;
-        got.is_refused(400, "method-overridden", &format!("{door:?}"));
-        let got = doors.send(door, "GET", "/a/b?_method=DELETE", &[], "").await;
-        got.is_refused(400, "method-overridden", &format!("{door:?}"));
-        let got = doors.send(door, "GET", "/a/%62", &[], "").await;
-        got.is_refused(400, "path-not-canonical", &format!("{door:?}: a longer spelling"));
-        assert!(doors.received(door).is_empty(), "{door:?}: {:#?}", doors.received(door));
-        let server = doors.server(door);
-        assert!(audited(server, "proxy.request").is_empty(), "{door:?}: no secret was read");
-        assert!(audited(server, "proxy.refuse").len() >= 4, "{door:?}: {:?}", audited(server, "proxy.refuse"));
-        assert_eq!(doors.send(door, "GET", "/a/b", &[], "").await.status, 200, "{door:?}");
+        let got = points.send(point, "GET", "/a/b", &[("X-HTTP-Method-Override", "DELETE")], "").await;
+        got.is_refused(400, "method-overridden", &format!("{point:?}"));
+        let got = points.send(point, "GET", "/a/b?_method=DELETE", &[], "").await;
+        got.is_refused(400, "method-overridden", &format!("{point:?}"));
+        let got = points.send(point, "GET", "/a/%62", &[], "").await;
+        got.is_refused(400, "path-not-canonical", &format!("{point:?}: a longer spelling"));
+        assert!(points.received(point).is_empty(), "{point:?}: {:#?}", points.received(point));
+        let server = points.server(point);
+        assert!(audited(server, "proxy.request").is_empty(), "{point:?}: no secret was read");
+        assert!(audited(server, "proxy.refuse").len() >= 4, "{point:?}: {:?}", audited(server, "proxy.refuse"));
+        assert_eq!(points.send(point, "GET", "/a/b", &[], "").await.status, 200, "{point:?}");
     }
 }
 
 #[tokio::test]
-async fn nothing_is_sent_unapproved_at_any_door() {
-    for door in DOORS {
-        let doors = Doors::fine().await;
-        grant(&doors, door, json!({"effect": "allow", "approval": "always"})).await;
-        let got = doors.send(door, "POST", "/a", &[], "x").await;
-        got.is_refused(403, "approval-pending", &format!("{door:?}"));
-        assert!(doors.received(door).is_empty() && audited(doors.server(door), "proxy.request").is_empty(), "{door:?}");
+async fn nothing_is_sent_unapproved_anywhere() {
+    for point in ENTRY_POINTS {
+        let points = EntryPoints::fine().await;
+        grant(&points, point, json!({"effect": "allow", "approval": "always"})).await;
+        let got = points.send(point, "POST", "/a", &[], "x").await;
+        got.is_refused(403, "approval-pending", &format!("{point:?}"));
+        assert!(
+            points.received(point).is_empty() && audited(points.server(point), "proxy.request").is_empty(),
+            "{point:?}"
+        );
     }
 }
 
 #[tokio::test]
-async fn misplaced_placeholder_is_refused_at_every_door() {
-    let doors = Doors::fine().await;
-    for door in DOORS {
-        let (mine, before) = (placeholder(doors.id(door)), doors.received(door).len());
+async fn misplaced_placeholder_is_refused_everywhere() {
+    let points = EntryPoints::fine().await;
+    for point in ENTRY_POINTS {
+        let (mine, before) = (placeholder(points.id(point)), points.received(point).len());
         for (path, name, value) in [
             (format!("/{mine}"), "X-A", "b".to_owned()),
             (format!("/a?x={mine}"), "X-A", "b".to_owned()),
             ("/a".to_owned(), "User-Agent", format!("agent {mine}")),
         ] {
-            let got = doors.send(door, "GET", &path, &[(name, &value)], "").await;
-            got.is_refused(403, "placeholder-misplaced", &format!("{door:?} {path} {name}"));
+            let got = points.send(point, "GET", &path, &[(name, &value)], "").await;
+            got.is_refused(403, "placeholder-misplaced", &format!("{point:?} {path} {name}"));
         }
-        assert_eq!(doors.received(door).len(), before, "{door:?}");
+        assert_eq!(points.received(point).len(), before, "{point:?}");
         let bearer = format!("Bearer {mine}");
-        assert_eq!(doors.send(door, "GET", "/a", &[("Authorization", &bearer)], "").await.status, 200, "{door:?}");
+        assert_eq!(points.send(point, "GET", "/a", &[("Authorization", &bearer)], "").await.status, 200, "{point:?}");
     }
 }
 
 #[tokio::test]
 async fn no_answer_reveals_the_secret_or_a_session() {
-    let doors = Doors::open(|request| {
+    let points = EntryPoints::open(|request| {
         let secret = values(request, "Authorization").join("").replace("Bearer ", "");
         let headers = format!(
             "X-Echo: {secret}\r\nSet-Cookie: session=1\r\nAlt-Svc: h3=\":443\"\r\nStrongroom-Problem: /problems/faked\r\n"
@@ -309,51 +319,51 @@ async fn no_answer_reveals_the_secret_or_a_session() {
         response("200 OK", &headers, &format!("<{secret}>"))
     })
     .await;
-    for door in DOORS {
-        let got = doors.send(door, "GET", "/a", &[], "").await;
-        assert_eq!((got.status, &got.problem), (200, &None), "{door:?}: {got:?}");
+    for point in ENTRY_POINTS {
+        let got = points.send(point, "GET", "/a", &[], "").await;
+        assert_eq!((got.status, &got.problem), (200, &None), "{point:?}: {got:?}");
         for hidden in [SECRET, "session=1", "alt-svc", "faked"] {
-            assert!(!got.text.contains(hidden), "{door:?}: {hidden} in {got:?}");
+            assert!(!got.text.contains(hidden), "{point:?}: {hidden} in {got:?}");
         }
-        assert!(got.text.contains("<****"), "{door:?}: {got:?}");
+        assert!(got.text.contains("<****"), "{point:?}: {got:?}");
     }
 }
 
 #[tokio::test]
-async fn redirects_are_handed_back_at_every_door() {
-    let doors = Doors::open(|_| response("302 Found", "Location: http://evil.example/\r\n", "")).await;
-    for door in DOORS {
-        let before = doors.received(door).len();
-        let got = doors.send(door, "GET", "/a", &[], "").await;
-        assert_eq!(got.status, 302, "{door:?}: {got:?}");
-        assert!(got.text.contains("evil.example"), "{door:?}: {got:?}");
-        assert_eq!(doors.received(door).len(), before + 1, "{door:?}");
+async fn redirects_are_handed_back_everywhere() {
+    let points = EntryPoints::open(|_| response("302 Found", "Location: http://evil.example/\r\n", "")).await;
+    for point in ENTRY_POINTS {
+        let before = points.received(point).len();
+        let got = points.send(point, "GET", "/a", &[], "").await;
+        assert_eq!(got.status, 302, "{point:?}: {got:?}");
+        assert!(got.text.contains("evil.example"), "{point:?}: {got:?}");
+        assert_eq!(points.received(point).len(), before + 1, "{point:?}");
     }
 }
 
 #[tokio::test]
 async fn deleted_credential_is_sent_nowhere() {
-    for door in [Door::Path, Door::AbsoluteForm, Door::PlainTunnel, Door::Mcp] {
-        let doors = Doors::fine().await;
-        let server = doors.server(door);
-        let path = format!("/v1/integrations/acme/credentials/{}", doors.id(door));
+    for point in [EntryPoint::Path, EntryPoint::AbsoluteForm, EntryPoint::PlainTunnel, EntryPoint::Mcp] {
+        let points = EntryPoints::fine().await;
+        let server = points.server(point);
+        let path = format!("/v1/integrations/acme/credentials/{}", points.id(point));
         server.delete(&path).key(&server.key).send().await.is(200);
-        let got = doors.send(door, "GET", "/a", &[], "").await;
-        assert!(got.problem.is_some(), "{door:?}: {got:?}");
-        assert!(doors.received(door).is_empty(), "{door:?}");
+        let got = points.send(point, "GET", "/a", &[], "").await;
+        assert!(got.problem.is_some(), "{point:?}: {got:?}");
+        assert!(points.received(point).is_empty(), "{point:?}");
     }
 }
 
 #[tokio::test]
-async fn revoked_key_opens_no_door() {
-    for door in [Door::Path, Door::AbsoluteForm, Door::PlainTunnel] {
-        let doors = Doors::fine().await;
-        let server = doors.server(door);
-        let key = server.vault.api_keys().authenticate(doors.agent(door)).unwrap().unwrap().id;
+async fn revoked_key_opens_no_entry_point() {
+    for point in [EntryPoint::Path, EntryPoint::AbsoluteForm, EntryPoint::PlainTunnel] {
+        let points = EntryPoints::fine().await;
+        let server = points.server(point);
+        let key = server.vault.api_keys().authenticate(points.agent(point)).unwrap().unwrap().id;
         server.vault.api_keys().revoke(key, &AuditContext::system()).await.unwrap();
-        let got = doors.send(door, "GET", "/a", &[], "").await;
-        let expected = if door == Door::Path { 401 } else { 407 };
-        assert_eq!(got.status, expected, "{door:?}: {got:?}");
-        assert!(doors.received(door).is_empty(), "{door:?}");
+        let got = points.send(point, "GET", "/a", &[], "").await;
+        let expected = if point == EntryPoint::Path { 401 } else { 407 };
+        assert_eq!(got.status, expected, "{point:?}: {got:?}");
+        assert!(points.received(point).is_empty(), "{point:?}");
     }
 }
