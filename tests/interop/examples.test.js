@@ -6,7 +6,7 @@ import { once } from 'node:events';
 import { createServer } from 'node:http';
 import { resolve } from 'node:path';
 import { after, before, test } from 'node:test';
-import { startStrongroom } from './strongroom.js';
+import { startAcme } from './strongroom.js';
 
 const SECRET = 'sk-0123456789-of-the-example';
 let origin;
@@ -19,17 +19,7 @@ before(async () => {
     response.end(`${request.method} ${request.url}`);
   }).listen(0, '127.0.0.1');
   await once(origin, 'listening');
-  strongroom = await startStrongroom(`
-[providers.acme]
-display_name = "Acme"
-[providers.acme.api_key]
-base_url = "http://127.0.0.1:${origin.address().port}/v1"
-in = "header"
-name = "Authorization"
-prefix = "Bearer "
-`);
-  const stored = await strongroom.ask('POST', '/acme/credentials', { type: 'api_key', api_key: SECRET, title: 't' });
-  assert.equal(stored.status, 201, stored.text);
+  strongroom = await startAcme(origin, SECRET);
 });
 
 after(async () => {
@@ -40,8 +30,7 @@ after(async () => {
 
 /// Runs a program; gives its exit code and all that it wrote.
 async function program(command, file, parameters) {
-  const flags = ['--user', 'alice', '--permission', 'PROXY_INTEGRATIONS', '--json'];
-  const key = JSON.parse(await strongroom.command(['key', 'create', ...flags])).api_key;
+  const key = await strongroom.key('PROXY_INTEGRATIONS');
   const env = { PATH: process.env.PATH, STRONGROOM_URL: strongroom.url, STRONGROOM_API_KEY: key };
   return new Promise((done) => {
     execFile(command, [resolve('../../examples', file), ...parameters], { env }, (error, stdout, stderr) => {

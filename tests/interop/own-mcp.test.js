@@ -11,7 +11,7 @@ import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StdioClientTransport } from '@modelcontextprotocol/sdk/client/stdio.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 import { program } from './python.js';
-import { BINARY, startStrongroom } from './strongroom.js';
+import { BINARY, startAcme } from './strongroom.js';
 
 const SECRET = 'sk-live-0123456789abcdef';
 const TOOLS = ['approval_status', 'http_get', 'http_send', 'list_credentials'];
@@ -34,18 +34,8 @@ before(async () => {
   });
   origin.listen(0, '127.0.0.1');
   await once(origin, 'listening');
-  strongroom = await startStrongroom(`
-[providers.acme]
-display_name = "Acme"
-[providers.acme.api_key]
-base_url = "http://127.0.0.1:${origin.address().port}/v1"
-in = "header"
-name = "Authorization"
-prefix = "Bearer "
-`);
-  const stored = await strongroom.ask('POST', '/acme/credentials', { type: 'api_key', api_key: SECRET, title: 't' });
-  assert.equal(stored.status, 201, stored.text);
-  credential = stored.body.id;
+  strongroom = await startAcme(origin, SECRET);
+  credential = strongroom.credential;
   key = await strongroom.key('PROXY_INTEGRATIONS');
 });
 

@@ -54,9 +54,9 @@ host = "grpc.test:${grpc}"
 `, { egress: `ca_certificates = ["${tls.ca}"]`, hosts: `127.0.0.1 ${NAMES.join(' ')}` });
   const made = await strongroom.ask('POST', '/origin/credentials', { type: 'api_key', api_key: SECRET, title: 'origin' });
   assert.equal(made.status, 201, made.text);
-  const key = await strongroom.command(['key', 'create', '--user', 'alice', '--permission', 'PROXY_INTEGRATIONS', '--json']);
+  const key = await strongroom.key('PROXY_INTEGRATIONS');
   const scene = new Scene({
-    directory, tls, origin, strongroom, key: JSON.parse(key).api_key, grpcPort: grpc, id: made.body.id, proxy,
+    directory, tls, origin, strongroom, key, grpcPort: grpc, id: made.body.id, proxy,
     ca: join(directory, 'strongroom-ca.pem'),
   });
   await writeFile(scene.ca, await strongroom.command(['ca', 'show']));
@@ -76,15 +76,15 @@ class Scene {
   /// Runs a program through one of the two doors: `run` or `forward`. Asserts that it succeeds, that the origin has seen the
   /// secret with every request that it answered, and that neither the environment nor the output of the program has it.
   /// Gives what it printed. `env` are further variables; `at` is called with the output so far.
-  async client(door, words, { env = {}, at = () => {}, cwd } = {}) {
+  async client(entryPoint, words, { env = {}, at = () => {}, cwd } = {}) {
     const home = await mkdtemp(join(this.directory, 'home-'));
     const seen = join(home, 'environment');
     const [begun, shell] = [this.origin.received.length, ['sh', '-c', 'env >"$0"; exec "$@"', seen, ...words]];
     const config = join(this.strongroom.directory, 'strongroom.toml');
-    const [program, ...rest] = door === 'run' ? [BINARY, 'run', '--config', config, '--', ...shell] : shell;
+    const [program, ...rest] = entryPoint === 'run' ? [BINARY, 'run', '--config', config, '--', ...shell] : shell;
     const child = spawn(program, rest, {
       cwd: cwd ?? home, stdio: ['ignore', 'pipe', 'pipe'],
-      env: { PATH: process.env.PATH, HOME: home, ...(door === 'forward' ? this.#forward() : {}), ...env },
+      env: { PATH: process.env.PATH, HOME: home, ...(entryPoint === 'forward' ? this.#forward() : {}), ...env },
     });
     const output = { stdout: '', stderr: '' };
     for (const name of ['stdout', 'stderr']) {
@@ -102,7 +102,7 @@ class Scene {
     const environment = await readFile(seen, 'utf8');
     for (const text of [environment, output.stdout, output.stderr]) {
       assert.ok(!text.includes(SECRET), `the client sees the secret: ${told}`);
-      if (door === 'run') assert.ok(!text.includes('srk_'), `the client sees the API key: ${told}`);
+      if (entryPoint === 'run') assert.ok(!text.includes('srk_'), `the client sees the API key: ${told}`);
     }
     assert.ok(received.every((one) => one.isAccepted), `a request came without the secret: ${told}`);
     return { ...output, received, told, environment };

