@@ -10,9 +10,9 @@ use http::{HeaderMap, HeaderValue};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use zeroize::Zeroizing;
 
-use super::error::InjectError;
 use super::json_member;
 use super::mask::MaskedForms;
+use super::refusal::InjectError;
 use super::strip::{AuthSlots, strip_headers, strip_query};
 use crate::catalog::entry::{AccessToken, AccessTokenPlace, ApiKeyPlacement, BoundHost, Place, UserPassword};
 use crate::policy::{Destination, RequestTarget};

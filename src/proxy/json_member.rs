@@ -5,7 +5,7 @@ use std::ops::Range;
 use serde::de::IgnoredAny;
 use zeroize::Zeroizing;
 
-use super::error::InjectError;
+use super::refusal::InjectError;
 use crate::secret::Secret;
 
 /// Sets members of the top-level object. A member that is there has its value replaced; another one

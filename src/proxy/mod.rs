@@ -5,7 +5,7 @@
 
 mod bind;
 mod body;
-mod error;
+mod exchange;
 mod grant_rates;
 mod inject;
 mod json_member;
@@ -21,12 +21,11 @@ mod strip;
 mod websocket;
 
 pub use body::StreamedBody;
-pub use error::InjectError;
 pub use inject::{Injection, OutboundHead};
 pub use mask::{MaskStream, MaskedForms};
 pub use method::{is_refused_method, method_override};
 pub use pipeline::{Proxy, ProxyLimits, ProxyRequest};
 pub use placeholder::has_placeholder;
-pub use refusal::{ProxyError, RefusedRequest, RefusedSend};
+pub use refusal::{InjectError, ProxyError, RefusedRequest, RefusedSend};
 pub use share::{CallerShare, Reservation, Reserve};
 pub use strip::AuthSlots;

@@ -10,41 +10,32 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Full};
-use hyper::body::{Body as _, Incoming};
+use http::{HeaderMap, Method, Response, StatusCode};
+use hyper::body::Body as _;
 use hyper::upgrade::OnUpgrade;
-use url::Url;
 
-use super::bind::{Bound, bind};
-use super::body::{NotedBody, Progress, StreamedBody, hold};
-use super::error::InjectError;
+use super::bind::bind;
+use super::body::{StreamedBody, hold};
+use super::exchange::{Admitted, MAX_REPLAYED, Outgoing, ProxyExchange, check_place};
 use super::grant_rates::GrantRates;
-use super::inject::{Injection, OutboundHead};
-use super::mask::MaskedForms;
 use super::method::{is_refused_method, method_override};
 use super::placeholder::{is_misplaced, without_placeholder};
 use super::prefer;
 use super::refusal::{ProxyError, RefusedRequest, RefusedSend};
-use super::response::{filtered, is_scope_error};
+use super::response::filtered;
 use super::share::{CallerShare, Reserve};
 use super::strip::{AuthSlots, strip_headers};
 use super::websocket;
-use crate::broker::{Actor, ApprovalState, Broker, Caller, CredentialBase, Error, SecretToSend};
+use crate::broker::{Actor, ApprovalState, Broker, Caller, Error};
 use crate::catalog::Entry;
 use crate::catalog::entry::Place;
 use crate::config::ProxySettings;
-use crate::egress::{Egress, EgressError};
+use crate::egress::EgressError;
 use crate::id::{ApprovalId, CredentialId, GrantId};
 use crate::kind::Kind;
 use crate::permits::KeyedSemaphore;
-use crate::policy::{ApprovalFacts, MAX_APPROVAL_BODY, PolicyDecision, Rate, RequestFacts, RequestTarget, Scheme};
-use crate::secret::Secret;
-use crate::vault::{CredentialMetadata, CredentialSecret, ProxiedRequest};
-
-/// Largest body that is held so that it can be sent again after a refresh.
-const MAX_REPLAYED: usize = 64 * 1024;
+use crate::policy::{ApprovalFacts, MAX_APPROVAL_BODY, PolicyDecision, Rate, RequestFacts, Scheme};
+use crate::vault::{CredentialMetadata, ProxiedRequest};
 
 /// Largest body in which a secret is set.
 const MAX_WITH_SECRET: usize = 1024 * 1024;
@@ -99,21 +90,6 @@ pub struct ProxyRequest {
     pub body: StreamedBody,
     /// The caller's connection, if it can become a WebSocket.
     pub upgrade: Option<OnUpgrade>,
-}
-
-/// A request that may be sent.
-struct Admitted<'e> {
-    egress: Egress,
-    /// The base at which the credential was bound.
-    base: CredentialBase,
-    entry: Option<&'e Entry>,
-    slots: AuthSlots,
-    bound: Bound,
-    target: RequestTarget,
-    method: Method,
-    headers: HeaderMap,
-    /// True if the caller's connection can become a WebSocket.
-    can_upgrade: bool,
 }
 
 /// The decision of the grants that a request may be sent, perhaps after an approval.
@@ -218,7 +194,9 @@ impl Proxy {
             Outgoing::Streamed(body)
         };
         let known = facts.clone().unwrap_or_else(|| known(&admitted));
-        let (response, forms) = self.exchange(&caller, summary, &admitted, body, known).await?;
+        let exchange =
+            ProxyExchange { broker, first_byte: self.0.first_byte, caller: &caller, summary, admitted: &admitted };
+        let (response, forms) = exchange.send(body, known).await?;
         if response.status() != StatusCode::SWITCHING_PROTOCOLS {
             return Ok(filtered(response, forms, self.0.idle, place));
         }
@@ -351,82 +329,6 @@ impl Proxy {
             is_there && !caller.has_ended(now) && !rules.decide(&request, now).is_denied()
         }
     }
-
-    /// Sends the request, and once more after a refresh if the provider rejects the token.
-    async fn exchange(
-        &self,
-        caller: &Caller,
-        summary: &CredentialMetadata,
-        admitted: &Admitted<'_>,
-        body: Outgoing,
-        facts: ProxiedRequest,
-    ) -> Result<(Response<Incoming>, Arc<MaskedForms>), ProxyError> {
-        let broker = &self.0.broker;
-        let base = &admitted.base;
-        let mut secret = broker.secret_to_send(caller, summary, base, facts.clone()).await?;
-        let replayed = match &body {
-            Outgoing::Held(whole) if whole.len() <= MAX_REPLAYED => Some(whole.clone()),
-            Outgoing::Held(_) | Outgoing::Streamed(_) => None,
-        };
-        let mut next = Some(body);
-        let (mut renewed, mut proved) = (false, false);
-        loop {
-            let injection = injection(admitted, &secret.material)?;
-            let forms = Arc::new(injection.masked_forms());
-            let body = next.take().or_else(|| replayed.clone().map(Outgoing::Held)).ok_or(ProxyError::Body)?;
-            let (response, wants_nonce) = self.attempt(summary, admitted, &injection, &secret, body).await?;
-            if response.status() == StatusCode::UNAUTHORIZED && replayed.is_some() {
-                if wants_nonce && !proved {
-                    proved = true;
-                    continue;
-                }
-                if !renewed
-                    && !is_scope_error(response.headers())
-                    && broker.renew_rejected(caller, summary, &secret).await
-                {
-                    renewed = true;
-                    secret = broker.secret_to_send(caller, summary, base, facts.clone()).await?;
-                    continue;
-                }
-            }
-            return Ok((response, forms));
-        }
-    }
-
-    async fn attempt(
-        &self,
-        summary: &CredentialMetadata,
-        admitted: &Admitted<'_>,
-        injection: &Injection,
-        secret: &SecretToSend,
-        body: Outgoing,
-    ) -> Result<(Response<Incoming>, bool), ProxyError> {
-        let Admitted { egress, slots, bound, target, method, headers, can_upgrade, .. } = admitted;
-        let mut head = injection.head(slots, &bound.destination, &bound.base_path, target, headers.clone())?;
-        let uri = bound.uri(&head.target)?;
-        let url = Url::parse(&uri.to_string()).map_err(|_| ProxyError::NotBound(bound.destination.authority()))?;
-        if let Some((name, value)) = secret.proof(method, &url).map_err(ProxyError::Proof)? {
-            head.headers.insert(name, value);
-        }
-        if head.is_websocket && *can_upgrade {
-            websocket::ask(&mut head.headers);
-        }
-        head.headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-        let progress = Progress::begin();
-        let body = outgoing(body, &mut head, injection, slots, progress.clone())?;
-        let mut request = Request::new(body);
-        *request.method_mut() = method.clone();
-        *request.uri_mut() = uri;
-        *request.headers_mut() = head.headers;
-        let pool = summary.id.to_string();
-        let sending = egress.stream(request, bound.is_chosen, &pool);
-        let response = tokio::select! {
-            response = sending => response?,
-            () = progress.stalls_for(self.0.first_byte) => return Err(EgressError::TooSlow { sent: true }.into()),
-        };
-        let wants_nonce = secret.keep_nonce(&url, response.status(), response.headers());
-        Ok((response, wants_nonce))
-    }
 }
 
 /// Returns the request for the audit log, without the grant that decides.
@@ -445,84 +347,4 @@ fn is_held(body: &StreamedBody, kind: Kind, entry: Option<&Entry>) -> bool {
     let is_short = body.size_hint().upper().is_some_and(|most| most <= MAX_REPLAYED as u64);
     let api_key = entry.and_then(|entry| entry.api_key.as_ref()).filter(|_| kind == Kind::ApiKey);
     is_short || api_key.is_some_and(|key| key.place == Some(Place::Body))
-}
-
-/// A body to send.
-enum Outgoing {
-    Held(Bytes),
-    Streamed(StreamedBody),
-}
-
-/// Returns the body that is sent. One that carries a secret has another length.
-fn outgoing(
-    body: Outgoing,
-    head: &mut OutboundHead,
-    injection: &Injection,
-    slots: &AuthSlots,
-    progress: Progress,
-) -> Result<StreamedBody, ProxyError> {
-    Ok(match body {
-        Outgoing::Held(whole) if injection.needs_body() => {
-            let filled = injection.body(slots, &head.headers, &whole)?;
-            head.headers.insert(CONTENT_LENGTH, filled.len().into());
-            Full::new(Bytes::from_owner(filled)).map_err(|never| match never {}).boxed_unsync()
-        }
-        Outgoing::Held(whole) => Full::new(whole).map_err(|never| match never {}).boxed_unsync(),
-        // The place of a secret is known before the body is held.
-        Outgoing::Streamed(_) if injection.needs_body() => return Err(ProxyError::Body),
-        Outgoing::Streamed(body) => NotedBody::new(body, progress).boxed_unsync(),
-    })
-}
-
-/// Places the secret as the entry says.
-fn injection(admitted: &Admitted<'_>, secret: &CredentialSecret) -> Result<Injection, ProxyError> {
-    let Admitted { entry, bound, target, .. } = admitted;
-    let host = entry.and_then(|entry| {
-        let segments = target.path.readings().first()?;
-        entry.hosts.iter().find(|host| host.covers(&bound.destination, segments))
-    });
-    if let (Some(host), Some(single)) = (host, secret.single())
-        && let Some(injection) = Injection::at_host(host, single)
-    {
-        return Ok(injection?);
-    }
-    Ok(match secret {
-        CredentialSecret::OAuth2(tokens) => {
-            let how = entry.and_then(|entry| entry.oauth.as_ref()).and_then(|oauth| oauth.access_token.as_ref());
-            Injection::of_access_token(how, &tokens.token_type, &tokens.access_token)?
-        }
-        CredentialSecret::ApiKey(key) => {
-            let placement = entry.and_then(|entry| entry.api_key.as_ref()).ok_or(InjectError::Unplaced)?;
-            Injection::of_api_key(placement, key)?
-        }
-        CredentialSecret::UserPassword { username, password } => {
-            let placement = entry.and_then(|entry| entry.user_password.as_ref()).ok_or(InjectError::Unplaced)?;
-            Injection::of_user_password(placement, username, password)?
-        }
-        CredentialSecret::HostScoped { headers, .. } => Injection::of_headers(headers)?,
-    })
-}
-
-/// Checks that the request has a place for a secret of this kind, with one that is made up.
-fn check_place(admitted: &Admitted<'_>, kind: Kind, whole: &[u8]) -> Result<(), ProxyError> {
-    let made_up = || Secret::new("x");
-    let secret = match kind {
-        Kind::ApiKey => CredentialSecret::ApiKey(made_up()),
-        Kind::UserPassword => CredentialSecret::UserPassword { username: made_up(), password: made_up() },
-        Kind::OAuth2 | Kind::HostScoped => return Ok(()),
-    };
-    let Admitted { slots, bound, target, headers, .. } = admitted;
-    let fill = || {
-        let injection = injection(admitted, &secret)?;
-        let head = injection.head(slots, &bound.destination, &bound.base_path, target, headers.clone())?;
-        if injection.needs_body() {
-            injection.body(slots, &head.headers, whole)?;
-        }
-        Ok(())
-    };
-    match fill() {
-        // The real one may have what this one lacks.
-        Err(ProxyError::Injection(InjectError::Parts | InjectError::Value)) => Ok(()),
-        filled => filled,
-    }
 }
