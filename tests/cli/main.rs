@@ -6,6 +6,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[cfg(target_os = "linux")]
+mod agent;
 mod beside_server;
 #[cfg(target_os = "linux")]
 mod cases;

@@ -374,25 +374,14 @@ impl Secure {
     /// An origin that answers each request with the raw response that `answer` returns. `section` is
     /// the `[api_key]` of its entry.
     pub async fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static, section: &str) -> Self {
-        let answer = Arc::new(answer);
         let certificates = Authority::new();
-        let acceptor = certificates.acceptor("localhost", 2020..2100);
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let authority = format!("localhost:{}", listener.local_addr().unwrap().port());
         let received: Arc<Mutex<Vec<String>>> = Arc::default();
         let to_note = received.clone();
-        tokio::spawn(async move {
-            while let Ok((stream, _)) = listener.accept().await {
-                let (acceptor, to_note, answer) = (acceptor.clone(), to_note.clone(), answer.clone());
-                tokio::spawn(async move {
-                    let Ok(mut stream) = acceptor.accept(stream).await else { return };
-                    let request = peers::read_request(&mut stream).await;
-                    to_note.lock().unwrap().push(request.clone());
-                    stream.write_all(answer(&request).as_bytes()).await.ok();
-                    stream.shutdown().await.ok();
-                });
-            }
+        let port = peers::over_tls(certificates.acceptor("localhost", 2020..2100), move |request| {
+            to_note.lock().unwrap().push(request.to_owned());
+            answer(request)
         });
+        let authority = format!("localhost:{}", port.await);
         let config = format!(
             "[egress]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\nca_certificates = [\"{}\"]\n[providers.acme]\n\
              display_name = \"Acme\"\n[providers.acme.api_key]\nbase_url = \"https://{authority}/v1\"\n{section}\n",

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, unreachable_pub, reason = "each file of tests uses a part of this")]
 
+pub mod canaries;
 pub mod chance;
 pub mod command;
 #[cfg(target_os = "linux")]

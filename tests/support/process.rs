@@ -59,24 +59,9 @@ impl Installation {
 
     /// Starts a command that runs until it is stopped. `more` are variables of its environment.
     pub fn start(&self, arguments: &[&str], more: &[(&str, &str)]) -> Running {
-        use std::io::BufRead as _;
-        let mut child = self
-            .binary()
-            .args(arguments)
-            .envs(more.iter().copied())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the binary runs");
-        let stderr = std::io::BufReader::new(child.stderr.take().expect("stderr is piped"));
-        let (tell, told) = std::sync::mpsc::channel();
-        std::thread::spawn(move || {
-            for line in stderr.lines().map_while(Result::ok) {
-                let _ = tell.send(line);
-            }
-        });
-        Running { child, told, said: String::new() }
+        let mut command = self.binary();
+        command.args(arguments).envs(more.iter().copied());
+        Running::start(command)
     }
 
     /// Number of rows in a table of the vault.
@@ -443,6 +428,26 @@ pub struct Running {
 }
 
 impl Running {
+    /// Starts a command with pipes in the place of its terminal.
+    pub fn start(mut command: Command) -> Self {
+        use std::io::BufRead as _;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the binary runs");
+        let stderr = std::io::BufReader::new(child.stderr.take().expect("stderr is piped"));
+        let (tell, told) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                let _ = tell.send(line);
+            }
+        });
+        Self { child, told, said: String::new() }
+    }
+
+    /// The process's id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Waits for a line on stderr that has `text`, and gives it without the space around it.
     #[track_caller]
     pub fn says(&mut self, text: &str) -> String {

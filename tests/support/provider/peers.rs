@@ -1,10 +1,12 @@
 //! Other servers that a test needs: one that is not there, one that talks nonsense, one that gives known tokens.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio_rustls::TlsAcceptor;
 
 /// A port on which no process listens.
 pub async fn free_port() -> u16 {
@@ -53,6 +55,25 @@ pub async fn answering(
         }
     });
     base
+}
+
+/// A server with TLS and one answer a connection: the raw response to the request. Gives its port.
+pub async fn over_tls(acceptor: TlsAcceptor, answer: impl Fn(&str) -> String + Send + Sync + 'static) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let port = listener.local_addr().expect("an address").port();
+    let answer = Arc::new(answer);
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let (acceptor, answer) = (acceptor.clone(), answer.clone());
+            tokio::spawn(async move {
+                let Ok(mut stream) = acceptor.accept(stream).await else { return };
+                let request = read_request(&mut stream).await;
+                stream.write_all(answer(&request).as_bytes()).await.ok();
+                stream.shutdown().await.ok();
+            });
+        }
+    });
+    port
 }
 
 /// The head, and what of the body came with it or soon after.
