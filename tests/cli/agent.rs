@@ -266,7 +266,7 @@ async fn agent_does_its_task_and_no_canary_is_found() {
     let shown = Search::new(&[&mcp_key, &planted, &scene.answered]);
     let in_traffic = places.iter().find(|(name, _)| name.ends_with("/traffic")).unwrap().1;
     assert!(shown.found(in_traffic).contains(&scene.answered) && String::from_utf8_lossy(in_traffic).contains("****"));
-    assert_eq!(shown.found(&places["agent/environ"]), [planted.clone()]);
+    assert_eq!(shown.found(&places["agent/environ"]), [planted.as_str()]);
     assert_eq!(shown.found(&places["agent/memory"]).len(), 3);
     assert!(is_root().then(|| shown.found(&places["mcp/memory"])).is_none_or(|found| found.contains(&mcp_key)));
     assert!(shown.found(&places["log"]).is_empty() && shown.found(&places["audit"]).is_empty());

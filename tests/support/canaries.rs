@@ -57,8 +57,8 @@ pub fn encodings(secret: &str) -> Vec<String> {
         let shown = secret.bytes().map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { show(byte) });
         shown.collect::<Vec<_>>().concat()
     };
-    let (lower, upper): (fn(u8) -> String, fn(u8) -> String) =
-        (|byte| format!("%{byte:02x}"), |byte| format!("%{byte:02X}"));
+    let lower: fn(u8) -> String = |byte| format!("%{byte:02x}");
+    let upper: fn(u8) -> String = |byte| format!("%{byte:02X}");
     let json = serde_json::Value::from(secret).to_string();
     let mut forms = vec![
         secret.to_owned(),
