@@ -26,6 +26,8 @@ pub struct Limits {
     pub discard_bytes: usize,
     /// Time spent on discarding them.
     pub discard_time: Duration,
+    /// Time for which a connection that ends with an unread body goes on discarding it.
+    pub linger_time: Duration,
     /// Time that an HTTP/2 connection may be without a stream.
     pub h2_idle_time: Duration,
     /// Connections at one time.
@@ -87,6 +89,7 @@ impl Default for Limits {
             handshake_time: Duration::from_secs(10),
             discard_bytes: 4 * 1024 * 1024,
             discard_time: Duration::from_secs(1),
+            linger_time: Duration::from_secs(5),
             h2_idle_time: Duration::from_secs(30),
             connections: 4096,
             connections_per_address: 1024,

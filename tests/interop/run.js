@@ -73,7 +73,7 @@ class Scene {
     return `https://${name}:${name === 'old.test' ? this.origin.oldPort : this.origin.port}${path}`;
   }
 
-  /// Runs a program through one of the two doors: `run` or `forward`. Asserts that it succeeds, that the origin has seen the
+  /// Runs a program through one of the two entry points: `run` or `forward`. Asserts that it succeeds, that the origin has seen the
   /// secret with every request that it answered, and that neither the environment nor the output of the program has it.
   /// Gives what it printed. `env` are further variables; `at` is called with the output so far.
   async client(entryPoint, words, { env = {}, at = () => {}, cwd } = {}) {

@@ -30,6 +30,7 @@ const routes = {
   '/v1/echo': (request, response) => response.end(`${request.headers.authorization}\n`),
   '/v1/upload': async (request, response) => json(response, { sha256: sha256(await bodyOf(request)) }),
   '/v1/download': (_request, response) => response.end(DOWNLOAD),
+  '/v1/early': (_request, response) => json(response, { early: true }),
   '/v1/events': async (_request, response) => {
     response.writeHead(200, { 'content-type': 'text/event-stream' });
     response.write('data: first\n\n');
@@ -53,9 +54,9 @@ before(async () => {
 });
 after(() => scene?.stop());
 
-/// A test by each of the doors.
-function through(doors, name, client) {
-  for (const entryPoint of doors) test(`${entryPoint}: ${name}`, () => client(entryPoint));
+/// A test by each of the entry points.
+function through(entryPoints, name, client) {
+  for (const entryPoint of entryPoints) test(`${entryPoint}: ${name}`, () => client(entryPoint));
 }
 const BOTH = ['run', 'forward'];
 
@@ -82,6 +83,16 @@ for (const option of ['--http1.1', '--http2']) {
       assert.equal(events.stdout, 'data: first\n\ndata: second\n\n', 'an event is not delayed');
     });
   }
+}
+
+for (const [name, version] of [['old.test', '1.1'], ['origin.test', '2.0']]) {
+  through(BOTH, `curl reads an answer before the end of its upload, at an origin with HTTP/${version}`, async (entryPoint) => {
+    const upload = ['--data-binary', `@${join(scene.directory, 'upload')}`];
+    for (let round = 0; round < 8; round += 1) {
+      const { stdout } = await scene.client(entryPoint, ['curl', '-sS', '--http1.1', ...upload, scene.url('/v1/early', name)]);
+      assert.deepEqual(JSON.parse(stdout), { early: true });
+    }
+  });
 }
 
 through(BOTH, 'wget', async (entryPoint) => {

@@ -1,12 +1,13 @@
 //! Bodies pass in both directions while they are written, with their trailers, and are not held.
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use serde_json::json;
 use strongroom::http::Limits;
 use strongroom::permission::Permission;
 
+use crate::forward::{basic, connect};
 use crate::origin::{BEARER, Origin, SECRET, Scene};
 
 /// An origin that is spoken to in bytes, and a scene in which it is the API.
@@ -224,4 +225,40 @@ async fn caller_that_hangs_up_ends_the_request() {
     let mut buffer = [0; 16];
     let ended = tokio::time::timeout(std::time::Duration::from_secs(20), origin.read(&mut buffer)).await;
     assert!(matches!(ended.expect("the connection ends"), Ok(0) | Err(_)));
+}
+
+/// Sends a long body, of which the origin reads nothing: it answers 413 and closes its connection.
+async fn early_answer<S: AsyncRead + AsyncWrite + Unpin>(mut caller: S, head: String, listener: TcpListener) {
+    let length = 32 * 1024 * 1024;
+    caller.write_all(head.replace("LENGTH", &length.to_string()).as_bytes()).await.unwrap();
+    caller.write_all(&vec![b'x'; 1024]).await.unwrap();
+    let (mut origin, _) = listener.accept().await.unwrap();
+    until(&mut origin, "\r\n\r\n").await;
+    origin.write_all(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 5\r\n\r\nlarge").await.unwrap();
+    let mut answer = Vec::new();
+    while !answer.ends_with(b"large") {
+        assert_ne!(caller.read_buf(&mut answer).await.unwrap(), 0);
+    }
+    assert!(answer.starts_with(b"HTTP/1.1 413 "), "{answer:?}");
+    drop(origin);
+    caller.write_all(&vec![b'x'; length - 1024]).await.expect("the proxy reads the rest");
+    assert_eq!(caller.read(&mut [0]).await.expect("no reset"), 0);
+}
+
+#[tokio::test]
+async fn early_answer_is_not_lost() {
+    let (listener, scene) = scene().await;
+    let caller = TcpStream::connect(scene.server.address).await.unwrap();
+    early_answer(caller, head(&scene, "POST", "Content-Length: LENGTH\r\n"), listener).await;
+}
+
+#[tokio::test]
+async fn early_answer_in_a_tunnel_is_not_lost() {
+    let (listener, scene) = scene().await;
+    let mut caller = TcpStream::connect(scene.server.forward).await.unwrap();
+    let authority = listener.local_addr().unwrap().to_string();
+    caller.write_all(connect(&authority, &basic(&scene.agent)).as_bytes()).await.unwrap();
+    until(&mut caller, "\r\n\r\n").await;
+    let head = format!("POST /v1/x HTTP/1.1\r\nHost: {authority}\r\nContent-Length: LENGTH\r\n\r\n");
+    early_answer(caller, head, listener).await;
 }

@@ -1,7 +1,5 @@
 //! The relay as a forward proxy: CONNECT, and requests with an absolute URL.
 
-use std::io;
-
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{HOST, PROXY_AUTHORIZATION};
@@ -11,6 +9,7 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::upgrade::Upgraded;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use url::Host;
 
@@ -173,10 +172,22 @@ async fn exchange(address: &str, request: Request<StreamBody>) -> Result<Respons
     Ok(sender.send_request(request).await?)
 }
 
-async fn copy(client: Upgraded, mut stream: impl tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin) {
-    let copied: io::Result<_> = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut stream).await;
-    // One of the two ended the connection early.
-    drop(copied);
+/// Copies in both directions until both have ended.
+async fn copy(client: Upgraded, server: impl AsyncRead + AsyncWrite) {
+    let (mut from_client, mut to_client) = tokio::io::split(TokioIo::new(client));
+    let (mut from_server, mut to_server) = tokio::io::split(server);
+    let upwards = async {
+        if tokio::io::copy(&mut from_client, &mut to_server).await.is_err() {
+            // The server takes no more. Unread bytes would make the client lose the server's answer.
+            let _ = tokio::io::copy(&mut from_client, &mut tokio::io::sink()).await;
+        }
+        let _ = to_server.shutdown().await;
+    };
+    let downwards = async {
+        let _ = tokio::io::copy(&mut from_server, &mut to_client).await;
+        let _ = to_client.shutdown().await;
+    };
+    tokio::join!(upwards, downwards);
 }
 
 fn established() -> Response<StreamBody> {

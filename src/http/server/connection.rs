@@ -9,6 +9,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_io_timeout::TimeoutStream;
 use tokio_util::sync::CancellationToken;
 
+use super::linger::LingeringStream;
 use super::service::RequestService;
 use crate::http::limits::Limits;
 
@@ -41,10 +42,13 @@ pub(crate) async fn serve<S>(
 {
     let mut stream = TimeoutStream::new(stream);
     stream.set_write_timeout(Some(limits.write_time));
-    let io = TokioIo::new(Box::pin(stream));
+    let stream = Box::pin(stream);
     let ended = match protocol {
-        Protocol::Http1 => serve_http1(io, service, limits, stop).await,
-        Protocol::Http2 => Box::pin(serve_http2(io, service, limits, stop)).await,
+        Protocol::Http1 => {
+            let stream = LingeringStream::new(stream, service.left_unread(), limits.linger_time);
+            serve_http1(TokioIo::new(stream), service, limits, stop).await
+        }
+        Protocol::Http2 => Box::pin(serve_http2(TokioIo::new(stream), service, limits, stop)).await,
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");

@@ -2,6 +2,7 @@
 
 pub(crate) mod connection;
 mod head_check;
+mod linger;
 pub(crate) mod listener;
 pub(crate) mod reply_body;
 pub(crate) mod request_body;

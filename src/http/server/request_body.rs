@@ -1,29 +1,59 @@
-//! The body of a request, lent to the handler. An unread rest is discarded before the
-//! response is sent.
-//!
-//! If a server closes a socket that has unread bytes, the peer gets a reset, and that can overtake
-//! an early 401 or 413.
+//! The body of a request, lent to the handler. An unread rest is discarded before the response is
+//! sent. If it cannot be, the connection lingers at its end (see `linger.rs`).
 
+use std::future::poll_fn;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http_body_util::BodyExt as _;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 
 use crate::http::limits::Limits;
 
 /// A request body. Dropping it keeps the connection's side of it.
-pub(crate) struct RequestBody(Option<Arc<Mutex<Incoming>>>);
+pub(crate) struct RequestBody(Option<Arc<Mutex<Lent>>>);
 
 /// The connection's side of a body that was lent.
-pub(crate) struct Unread(Option<Arc<Mutex<Incoming>>>);
+pub(crate) struct Unread(Option<Arc<Mutex<Lent>>>);
+
+/// A body that was lent. Dropping one that was not read to its end notes that.
+struct Lent {
+    body: Incoming,
+    ended: bool,
+    left_unread: Arc<AtomicBool>,
+}
+
+impl Lent {
+    fn poll_frame(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(cx);
+        self.ended |= matches!(polled, Poll::Ready(None));
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.ended || self.body.is_end_stream()
+    }
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if !self.is_end_stream() {
+            self.left_unread.store(true, Ordering::Relaxed);
+        }
+    }
+}
 
 impl RequestBody {
-    /// Lends a body. One that is empty is not kept.
-    pub(crate) fn lend(body: Incoming) -> (Self, Unread) {
-        let shared = (!body.is_end_stream()).then(|| Arc::new(Mutex::new(body)));
+    /// Lends a body. One that is empty is not kept. `left_unread` becomes true if it is dropped before
+    /// its end.
+    pub(crate) fn lend(body: Incoming, left_unread: &Arc<AtomicBool>) -> (Self, Unread) {
+        if body.is_end_stream() {
+            return (Self(None), Unread(None));
+        }
+        let lent = Lent { body, ended: false, left_unread: left_unread.clone() };
+        let shared = Some(Arc::new(Mutex::new(lent)));
         (Self(shared.clone()), Unread(shared))
     }
 }
@@ -34,7 +64,7 @@ impl Body for RequestBody {
 
     fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Some(body) = &self.0 else { return Poll::Ready(None) };
-        Pin::new(&mut *body.lock().unwrap_or_else(PoisonError::into_inner)).poll_frame(cx)
+        body.lock().unwrap_or_else(PoisonError::into_inner).poll_frame(cx)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -42,7 +72,7 @@ impl Body for RequestBody {
     }
 
     fn size_hint(&self) -> SizeHint {
-        let hint = |body: &Arc<Mutex<Incoming>>| body.lock().unwrap_or_else(PoisonError::into_inner).size_hint();
+        let hint = |lent: &Arc<Mutex<Lent>>| lent.lock().unwrap_or_else(PoisonError::into_inner).body.size_hint();
         self.0.as_ref().map_or_else(|| SizeHint::with_exact(0), hint)
     }
 }
@@ -65,7 +95,7 @@ impl Unread {
         }
         let discard = async {
             let mut left = limits.discard_bytes;
-            while let Some(frame) = body.frame().await {
+            while let Some(frame) = poll_fn(|cx| body.poll_frame(cx)).await {
                 let length = frame.as_ref().ok().and_then(Frame::data_ref).map_or(0, Bytes::len);
                 if frame.is_err() || length > left {
                     return false;

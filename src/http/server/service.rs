@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use futures_util::FutureExt as _;
@@ -97,6 +97,8 @@ struct Connection {
     peer: Option<IpAddr>,
     tls: bool,
     requests: Arc<Requests>,
+    /// True if a body was not read to its end.
+    left_unread: Arc<AtomicBool>,
 }
 
 /// Counts of the requests of a connection.
@@ -120,11 +122,17 @@ impl Requests {
 
 impl RequestService {
     pub(crate) fn new(shared: Arc<Shared>, services: Arc<Services>, peer: Option<IpAddr>, tls: bool) -> Self {
-        Self(Arc::new(Connection { shared, services, peer, tls, requests: Arc::default() }))
+        let (requests, left_unread) = (Arc::default(), Arc::default());
+        Self(Arc::new(Connection { shared, services, peer, tls, requests, left_unread }))
     }
 
     pub(crate) fn requests(&self) -> Arc<Requests> {
         self.0.requests.clone()
+    }
+
+    /// Returns what becomes true when the body of a request is dropped before its end.
+    pub(crate) fn left_unread(&self) -> Arc<AtomicBool> {
+        self.0.left_unread.clone()
     }
 }
 
@@ -206,7 +214,7 @@ impl Connection {
     ) -> http::Response<ReplyBody> {
         let method = head.method.clone();
         let expects_continue = head.headers.contains_key(header::EXPECT);
-        let (lent, unread) = RequestBody::lend(body);
+        let (lent, unread) = RequestBody::lend(body, &self.left_unread);
         let refused = head_check::problem(&head);
         let is_refused = refused.is_some();
         let answer = if let Some(problem) = refused {
@@ -259,7 +267,7 @@ impl Connection {
             head.method = Method::GET;
         }
         let limits = &self.shared.limits;
-        let (lent, unread) = RequestBody::lend(body);
+        let (lent, unread) = RequestBody::lend(body, &self.left_unread);
         // A caller that waits for 100 Continue has not sent its body, and must not be asked for it.
         let expects_continue = head.headers.contains_key(header::EXPECT);
         let refused = head_check::problem(&head);
