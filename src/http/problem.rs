@@ -263,6 +263,13 @@ impl Problem {
         self
     }
 
+    /// Repeats the detail in `message`. SDKs of providers show this member of an error, and no other.
+    pub(crate) fn repeat_detail(&mut self) {
+        if let Detail::Text(detail) = &self.detail {
+            self.members.insert("message".to_owned(), detail.clone().into());
+        }
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: http::HeaderName, value: HeaderValue) -> Self {

@@ -97,6 +97,7 @@ async fn only_keys_with_the_permission_send_requests() {
     let denied = scene.ask(Method::GET, "/").key(&other).send().await.is(403);
     assert_eq!(denied.detail(), "Missing required permission(s): PROXY_INTEGRATIONS");
     assert_eq!(denied.header("Strongroom-Problem"), Some("/problems/permission-missing"));
+    assert_eq!(denied.json()["message"], denied.detail(), "SDKs show this member of an error alone");
     let anonymous = scene.ask(Method::GET, "/").send().await.is(401);
     assert_eq!(anonymous.header("WWW-Authenticate"), Some("Bearer"));
     scene.ask(Method::GET, "/").key("srk_wrong").send().await.is(401);

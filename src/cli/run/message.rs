@@ -1,10 +1,11 @@
 //! Heads of the requests and responses that the relay passes on, and its own answers.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
+use serde_json::json;
 
 use crate::egress::{BoxError, StreamBody};
 
@@ -47,11 +48,13 @@ pub(super) fn returned(response: Response<Incoming>) -> Response<StreamBody> {
     Response::from_parts(parts, body.map_err(|error| -> BoxError { Box::new(error) }).boxed_unsync())
 }
 
-/// Builds an answer of the relay's own.
+/// Builds an answer of the relay's own. SDKs of providers show the member `message` of an error.
 pub(super) fn refused(status: StatusCode, message: &str) -> Response<StreamBody> {
-    let body = Full::new(Bytes::from(format!("strongroom run: {message}\n")));
+    let body = json!({ "message": format!("strongroom run: {message}") });
+    let body = Full::new(Bytes::from(format!("{body}\n")));
     let mut response = Response::new(body.map_err(|never| match never {}).boxed_unsync());
     *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response.headers_mut().insert("strongroom-relay", HeaderValue::from_static("refused"));
     response
 }

@@ -232,7 +232,8 @@ impl Connection {
                 if context.version < Version::HTTP_2 && (is_refused || !all_read) {
                     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
                 }
-                if let Some(problem) = response.extensions().get::<Problem>() {
+                if let Some(problem) = response.extensions_mut().get_mut::<Problem>() {
+                    problem.repeat_detail();
                     let kind = HeaderValue::from_static(problem.kind().uri);
                     response.headers_mut().insert("strongroom-problem", kind);
                 }
