@@ -211,7 +211,17 @@ through(BOTH, 'Go net/http', async (entryPoint) => {
 
 // Not in CI: `INTEROP_JAVA` names the folder of a JDK from version 17 on, with `bin/java` and `bin/keytool`.
 const jdk = process.env.INTEROP_JAVA;
-test('run: Java HttpClient', { skip: jdk ? false : 'INTEROP_JAVA names no JDK' }, async () => {
-  const env = { PATH: `${join(jdk, 'bin')}:${process.env.PATH}` };
-  isAlice(await scene.client('run', ['java', ours('Client.java'), scene.url('/v1/who')], { env }));
+test('run: Java HttpClient', { skip: jdk ? false : 'INTEROP_JAVA names no JDK' }, () => javaClient('run', []));
+test('forward: Java HttpClient', { skip: jdk ? false : 'INTEROP_JAVA names no JDK' }, async () => {
+  // As docs/how-to/forward-proxy.md says.
+  const store = join(scene.directory, 'trust.p12');
+  const words = ['-importcert', '-noprompt', '-alias', 'strongroom', '-file', scene.ca, '-keystore', store, '-storepass', 'changeit'];
+  execFileSync(join(jdk, 'bin/keytool'), words, { stdio: 'ignore' });
+  const trust = [`-Djavax.net.ssl.trustStore=${store}`, '-Djavax.net.ssl.trustStorePassword=changeit'];
+  await javaClient('forward', ['-Djdk.http.auth.tunneling.disabledSchemes=', ...trust]);
 });
+
+async function javaClient(entryPoint, options) {
+  const env = { PATH: `${join(jdk, 'bin')}:${process.env.PATH}` };
+  isAlice(await scene.client(entryPoint, ['java', ...options, ours('Client.java'), scene.url('/v1/who')], { env }));
+}
