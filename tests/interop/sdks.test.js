@@ -209,6 +209,21 @@ for (const [program, printed] of Object.entries(PROGRAMS)) {
   });
 }
 
+for (const program of ['python chat.py', 'python claude.py', 'node chat.mjs']) {
+  test(`${program}: started again, it sends the request that was approved`, async () => {
+    const made = JSON.parse(await strongroom.command(['key', 'create', '--user', 'alice', '--permission', 'PROXY_INTEGRATIONS', '--json']));
+    await writeFile(join(strongroom.directory, 'asking.key'), made.api_key);
+    await strongroom.command(['grant', 'add', made.id, '--effect', 'allow', '--approval', 'always']);
+    const script = `${variables().replaceAll('agent.key', 'asking.key')}${program} "Say hello"`;
+    const [, approval] = (await shell(script)).stderr.match(/a person has to approve this request \(approval ([\w-]+)\)/);
+    assert.deepEqual(received, []);
+    await strongroom.command(['approval', 'approve', approval, '--yes']);
+    const { stdout, stderr } = await shell(script);
+    assert.match(stdout, /^Hello/, stderr);
+    assert.equal(received.length, 1, 'an approval counts once');
+  });
+}
+
 test('the page names the versions that are tried', async () => {
   const python = await readFile(join(import.meta.dirname, 'python/requirements/sdks.txt'), 'utf8');
   const { dependencies } = JSON.parse(await readFile(join(import.meta.dirname, 'package.json'), 'utf8'));

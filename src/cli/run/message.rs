@@ -63,6 +63,14 @@ pub(super) fn refused(status: StatusCode, message: &str) -> Response<StreamBody>
 mod tests {
     use super::*;
 
+    #[tokio::test]
+    async fn refusal_has_a_message_for_sdks() {
+        let (parts, body) = refused(StatusCode::FORBIDDEN, "not \"here\"").into_parts();
+        let body = body.collect().await.unwrap().to_bytes();
+        assert_eq!(parts.headers[CONTENT_TYPE], "application/json");
+        assert_eq!(&body[..], b"{\"message\":\"strongroom run: not \\\"here\\\"\"}\n");
+    }
+
     #[test]
     fn headers_of_connection_and_user_are_removed() {
         let mut headers = HeaderMap::new();
