@@ -164,6 +164,7 @@ CREATE TABLE api_key (
     credentials TEXT NOT NULL,
     grants_only INTEGER NOT NULL CHECK (grants_only IN (0, 1)),
     grants BLOB NOT NULL,
+    tunnel_unmatched INTEGER NOT NULL CHECK (tunnel_unmatched IN (0, 1)),
     created_at INTEGER NOT NULL,
     expires_at INTEGER,
     revoked_at INTEGER,

@@ -30,6 +30,7 @@ mod sendable;
 mod sending;
 mod token;
 mod transfer;
+mod unmatched;
 mod vault;
 mod vault_admin;
 
@@ -60,6 +61,7 @@ pub use sendable::{SendableCredential, SendablePage};
 pub use sending::{BoundCredential, SecretToSend};
 pub use token::{DEFAULT_MIN_TTL, LiveSecret, UsableSecret};
 pub use transfer::{ExportError, ExportReport, ExportedCredential, ImportOptions, ImportReport, ImportedItem};
+pub use unmatched::KeyHosts;
 pub use vault::{
     Exposure, NewMasterKey, NewVault, RekeyPlan, RekeyRequest, Rekeyed, Restored, RotationReport, ShortPassphrase,
     UnlockError, VaultReport, is_served, master_key,
@@ -75,6 +77,6 @@ pub use crate::vault::{
     Actor, ApiKey, ApiKeyUpdate, AuditContext, AuditEntry, AuditFilter, BackupContents, BackupError, CredentialPage,
     CredentialSecret, CredentialUpdate, DeniedRequest, Existing, ExportFault, HeadFit, KeyHolder, KeyLimits, KeySlot,
     MasterKey, MasterKeyError, NewApiKey, NewExpiry, NewGrant, OpenMode, OwnClient, ProxiedRequest, Renewal, Repair,
-    SecretUpdate, SlotAdded, SlotRemoved, StoreError, TooManyLimits, UpdateRefused, UserPattern, VaultError,
+    SecretUpdate, SlotAdded, SlotRemoved, StoreError, TooManyLimits, Unmatched, UpdateRefused, UserPattern, VaultError,
     Verification, audit_actions, check_files,
 };

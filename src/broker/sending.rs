@@ -18,14 +18,15 @@ use super::token::outcome::{Demand, RefreshOutcome};
 use crate::catalog::Entry;
 use crate::clock::Clock;
 use crate::egress::Egress;
-use crate::id::{CredentialId, ProviderName};
+use crate::id::{CredentialId, ProviderName, UserId};
 use crate::jose::SigningKey;
 use crate::kind::Kind;
 use crate::oauth::{BuildError, DpopProver};
 use crate::policy::Destination;
 use crate::secret::Secret;
 use crate::vault::{
-    CredentialMetadata, CredentialPage, CredentialSecret, CredentialStatus, ProxiedRequest, SecretUse, Tokens,
+    CredentialMetadata, CredentialPage, CredentialSecret, CredentialStatus, KeyLimits, ProxiedRequest, SecretUse,
+    Tokens, VaultError,
 };
 
 /// The secret for one request. It has no `Debug`, because it is the secret.
@@ -142,13 +143,23 @@ impl Broker {
     async fn credentials_to_send(&self, caller: &Caller) -> Result<Vec<CredentialMetadata>, Error> {
         let _turn = self.0.long_lists.take(caller.user.clone()).await.ok_or(Error::TooManyLists)?;
         let (rules, now) = (self.key_rules(caller, None)?, self.0.clock.now());
+        let all = self.credentials_within(&caller.user, &caller.limits).await?;
+        Ok(all.into_iter().filter_map(Result::ok).filter(|summary| may_allow(&rules, summary, now)).collect())
+    }
+
+    /// Returns all credentials of a user within these limits. A damaged one is an error in its place.
+    pub(super) async fn credentials_within(
+        &self,
+        user: &UserId,
+        limits: &KeyLimits,
+    ) -> Result<Vec<Result<CredentialMetadata, VaultError>>, Error> {
         let (mut found, mut after) = (Vec::new(), None);
         loop {
             let page = CredentialPage { limit: Some(CHUNK), after };
-            let rows = self.0.vault.credentials().list_each(&caller.user, &caller.limits, None, page)?;
+            let rows = self.0.vault.credentials().list_each(user, limits, None, page)?;
             let read = rows.len();
             after = rows.last().and_then(id_of);
-            found.extend(rows.into_iter().filter_map(Result::ok).filter(|summary| may_allow(&rules, summary, now)));
+            found.extend(rows);
             if read < CHUNK as usize || after.is_none() {
                 return Ok(found);
             }

@@ -150,15 +150,20 @@ fn not_sent(error: &reqwest::Error) -> EgressError {
 
 /// Classifies a failed streaming request.
 pub(super) fn classify_streaming(error: &hyper_util::client::legacy::Error) -> EgressError {
-    if let Some(refusal) = cause::<AddressRefusal>(error) {
-        return EgressError::Refused(*refusal);
-    }
     if !error.is_connect() {
         return match cause::<hyper::Error>(error) {
             Some(hyper) if hyper.is_parse_too_large() => EgressError::TooLarge,
             Some(hyper) if hyper.is_parse() => EgressError::Garbled,
             _ => EgressError::InDoubt,
         };
+    }
+    classify_dial(error)
+}
+
+/// Classifies a failure to connect.
+pub(super) fn classify_dial(error: &(dyn StdError + 'static)) -> EgressError {
+    if let Some(refusal) = cause::<AddressRefusal>(error) {
+        return EgressError::Refused(*refusal);
     }
     if cause::<tokio::time::error::Elapsed>(error).is_some() {
         return EgressError::TooSlow { sent: false };

@@ -27,11 +27,18 @@ pub(super) struct Guard {
     allow: Vec<IpNet>,
     /// Reason for rejecting an address.
     refusal: AddressRefusal,
+    /// True if `http` is allowed everywhere, because no request has a secret of ours.
+    plain_http: bool,
 }
 
 impl Guard {
     pub(super) fn new(allow: &[IpNet], refusal: AddressRefusal) -> Self {
-        Self { allow: allow.to_vec(), refusal }
+        Self { allow: allow.to_vec(), refusal, plain_http: false }
+    }
+
+    /// Allows `http` to all hosts, for requests without a secret.
+    pub(super) fn with_plain_http(self) -> Self {
+        Self { plain_http: true, ..self }
     }
 
     /// Checks a request before any name is resolved. An address in the URL is checked here,
@@ -45,7 +52,7 @@ impl Guard {
         if !url.username().is_empty() || url.password().is_some() {
             return Err(AddressRefusal::UserInfo);
         }
-        if url.scheme() == "http" && !names_loopback(&host) {
+        if url.scheme() == "http" && !self.plain_http && !names_loopback(&host) {
             return Err(AddressRefusal::PlainHttp);
         }
         match host {

@@ -29,6 +29,7 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use rustls::ClientConfig;
+use tokio::net::TcpStream;
 
 pub use error::{AddressRefusal, EgressError, EgressSetupError, NotSent};
 pub use lookup_threads::{on_behalf_of, owner};
@@ -39,13 +40,14 @@ pub use streaming::{MAX_SOCKETS, StreamBody};
 use connector::Connector;
 use guard::Guard;
 use message::LIMITS;
-use streaming::StreamState;
+use streaming::{StreamState, StreamingClient};
 
 /// The outbound client. Cheap to clone; clones share connections and limits.
 ///
 /// Two kinds of URLs have separate rules and connections: `egress.allow` covers those that the
 /// catalogue or the operator fixes. Those that a caller, or a server that a caller chose, names are
-/// covered by the networks of [`Egress::with_private`] alone.
+/// covered by the networks of [`Egress::with_private`] alone. Requests without a secret go to hosts that
+/// callers name, and `egress.allow` covers those too.
 #[derive(Clone)]
 pub struct Egress {
     fixed: Connector,
@@ -59,6 +61,8 @@ pub struct Egress {
     lookup: resolver::Lookup,
     limits: EgressLimits,
     streams: Arc<StreamState>,
+    /// Opens connections to hosts without a credential.
+    unmatched: Arc<StreamingClient>,
 }
 
 impl Egress {
@@ -98,8 +102,11 @@ impl Egress {
         let connector = |guard, lookup: &_| Connector::new(guard, tls.clone(), &limits, Arc::clone(lookup), &streams);
         let fixed = connector(Guard::new(allow, AddressRefusal::Address), &fixed)?;
         let chosen = connector(Guard::new(&[], AddressRefusal::ChosenAddress), &lookup)?;
-        let private = Arc::default();
-        Ok(Self { fixed, chosen, private, all_chosen: false, tls: Arc::new(tls), lookup, limits, streams })
+        let guard = Arc::new(Guard::new(allow, AddressRefusal::Address).with_plain_http());
+        let unmatched = StreamingClient::new(&guard, Arc::clone(&lookup), tls.clone(), limits.stream_connect, &streams);
+        let unmatched = Arc::new(unmatched);
+        let (private, tls) = (Arc::default(), Arc::new(tls));
+        Ok(Self { fixed, chosen, private, all_chosen: false, tls, lookup, limits, streams, unmatched })
     }
 
     /// Returns the client with the networks that chosen URLs of single providers may be in, by
@@ -156,6 +163,25 @@ impl Egress {
         pool: &str,
     ) -> Result<Response<Incoming>, EgressError> {
         self.connector(chosen).stream(request, pool).await
+    }
+
+    /// Sends a request that has no secret of ours to a host that a caller named, like
+    /// [`Egress::stream`]. `http` is allowed.
+    pub async fn stream_unmatched(
+        &self,
+        request: Request<StreamBody>,
+        pool: &str,
+    ) -> Result<Response<Incoming>, EgressError> {
+        self.unmatched.send(request, pool).await
+    }
+
+    /// Opens a connection to a host that a caller named, for a tunnel. The caller of this function
+    /// limits the number of tunnels.
+    ///
+    /// # Errors
+    /// A rejection of the guard, or the failure to connect.
+    pub async fn dial_unmatched(&self, host: &str, port: u16) -> Result<TcpStream, EgressError> {
+        self.unmatched.dial(host, port).await
     }
 
     fn connector(&self, chosen: bool) -> &Connector {

@@ -28,7 +28,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 use url::Url;
 
-use super::error::{AddressRefusal, EgressError, classify_streaming};
+use super::error::{AddressRefusal, EgressError, classify_dial, classify_streaming};
 use super::guard::Guard;
 use super::message::BoxError;
 use super::resolver::{Lookup, checked};
@@ -118,6 +118,21 @@ impl StreamingClient {
         client.request(request).await.map_err(|error| classify_streaming(&error))
     }
 
+    /// Opens a connection for a tunnel. It counts as none of the sockets for requests: the caller
+    /// limits the number of tunnels.
+    pub(super) async fn dial(&self, host: &str, port: u16) -> Result<TcpStream, EgressError> {
+        let mut dialer = self.upgrades.clone();
+        let dialing = async {
+            let authority = format!("{host}:{port}");
+            let uri = Uri::builder().scheme("http").authority(authority.as_str()).path_and_query("/").build()?;
+            match tokio::time::timeout(dialer.connect, dialer.open(uri)).await?? {
+                MaybeHttpsStream::Http(stream) => Ok(stream.into_inner()),
+                MaybeHttpsStream::Https(_) => Err(BoxError::from(AddressRefusal::Scheme)),
+            }
+        };
+        dialing.await.map_err(|error| classify_dial(&*error))
+    }
+
     fn client(&self, pool: &str) -> PooledClient {
         let mut pools = self.pools.lock().unwrap_or_else(PoisonError::into_inner);
         let now = Instant::now();
@@ -187,6 +202,16 @@ struct Dialer {
 }
 
 impl Dialer {
+    /// Opens a connection. Every connection for a streaming request or a tunnel is opened here.
+    async fn open(&mut self, uri: Uri) -> Result<MaybeHttpsStream<TokioIo<TcpStream>>, BoxError> {
+        // An address in the URL does not go through the resolver.
+        let url = Url::parse(&uri.to_string()).map_err(|_| AddressRefusal::NoHost)?;
+        self.guard.check(&url, &http::HeaderMap::new())?;
+        let stream = self.https.call(uri).await?;
+        self.check_peer(&stream)?;
+        Ok(stream)
+    }
+
     /// Checks the address that was dialled, before anything is sent to it.
     fn check_peer(&self, stream: &MaybeHttpsStream<TokioIo<TcpStream>>) -> Result<(), BoxError> {
         let mut facts = Extensions::new();
@@ -212,13 +237,10 @@ impl Service<Uri> for Dialer {
     fn call(&mut self, uri: Uri) -> Self::Future {
         let mut dialer = self.clone();
         Box::pin(async move {
-            // An address in the URL does not go through the resolver.
-            let url = Url::parse(&uri.to_string()).map_err(|_| AddressRefusal::NoHost)?;
-            dialer.guard.check(&url, &http::HeaderMap::new())?;
             let sockets = Arc::clone(&dialer.state.sockets);
-            let opening = async { Ok::<_, BoxError>((sockets.acquire_owned().await?, dialer.https.call(uri).await?)) };
-            let (permit, stream) = tokio::time::timeout(dialer.connect, opening).await??;
-            dialer.check_peer(&stream)?;
+            let limit = dialer.connect;
+            let opening = async { Ok::<_, BoxError>((sockets.acquire_owned().await?, dialer.open(uri).await?)) };
+            let (permit, stream) = tokio::time::timeout(limit, opening).await??;
             Ok(CountedStream { stream, _permit: permit })
         })
     }

@@ -103,8 +103,9 @@ impl App {
         let secret_rate = SecretRate::new(&settings.limits, clock);
         let load_shed = LoadShed::new(&settings.limits);
         let body_budget = BodyBudget::new(&settings.limits);
-        let Limits { proxied_per_key: requests_per_caller, body_time, .. } = settings.limits;
-        let limits = ProxyLimits { requests_per_caller, body_time };
+        let Limits { proxied_per_key: requests_per_caller, body_time, connections, .. } = settings.limits;
+        // The other half is for the API, and for requests with a credential.
+        let limits = ProxyLimits { requests_per_caller, tunnels: connections / 2, body_time };
         let proxy = Proxy::new(broker.clone(), &broker.config().proxy, limits);
         Self(Arc::new(AppState {
             broker,

@@ -28,12 +28,17 @@ impl From<ProxyError> for Problem {
             ProxyError::TooMany | ProxyError::NoMemory => {
                 return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(A_SECOND);
             }
+            ProxyError::TooManyTunnels => {
+                return Self::new(&problem::OVERLOADED, error.to_string()).retry_after(A_SECOND);
+            }
             ProxyError::Path(_) | ProxyError::Destination(_) | ProxyError::Spelling | ProxyError::HostNeeded(_) => {
                 &problem::PATH_NOT_CANONICAL
             }
             ProxyError::Method(_) => &problem::METHOD_NOT_ALLOWED,
             ProxyError::MethodOverride(_) => &problem::METHOD_OVERRIDDEN,
-            ProxyError::NotBound(_) => &problem::DESTINATION_NOT_ALLOWED,
+            ProxyError::NotBound(_) | ProxyError::NoCredential(_) | ProxyError::NoAddress(_) => {
+                &problem::DESTINATION_NOT_ALLOWED
+            }
             ProxyError::NoBase(NoBaseUrl::DestinationUnknown(_)) => &problem::DESTINATION_UNKNOWN,
             ProxyError::NoBase(_)
             | ProxyError::Proof(_)
@@ -52,7 +57,11 @@ impl From<ProxyError> for Problem {
         // The log has nothing of the caller's text, such as a host.
         let is_callers = matches!(
             error,
-            ProxyError::NotBound(_) | ProxyError::Destination(_) | ProxyError::Method(_) | ProxyError::HostNeeded(_)
+            ProxyError::NotBound(_)
+                | ProxyError::NoCredential(_)
+                | ProxyError::Destination(_)
+                | ProxyError::Method(_)
+                | ProxyError::HostNeeded(_)
         );
         let detail = error.to_string();
         let problem = Self::new(kind, detail.clone());

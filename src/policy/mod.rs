@@ -4,6 +4,7 @@
 //! [`Destination`] and the [`CanonicalPath`] have one spelling each, or the request is rejected.
 
 mod approval;
+mod bound_hosts;
 mod decision;
 mod destination;
 mod glob;
@@ -13,6 +14,7 @@ mod path;
 mod rate;
 
 pub use approval::{ApprovalFacts, MAX_APPROVAL_BODY};
+pub use bound_hosts::BoundHosts;
 pub use decision::{Explanation, KeyRules, PolicyDecision};
 pub use destination::{Destination, DestinationError, Scheme};
 pub use glob::{PathPattern, PathPatternError};

@@ -30,7 +30,7 @@ impl Progress {
         Self(Arc::new((Instant::now(), AtomicU64::new(0))))
     }
 
-    fn note(&self) {
+    pub(super) fn note(&self) {
         let elapsed = u64::try_from(self.0.0.elapsed().as_millis()).unwrap_or(u64::MAX);
         self.0.1.store(elapsed, Ordering::Relaxed);
     }

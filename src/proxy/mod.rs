@@ -18,6 +18,7 @@ mod refusal;
 mod response;
 mod share;
 mod strip;
+mod unmatched;
 mod websocket;
 
 pub use body::StreamedBody;
@@ -29,3 +30,4 @@ pub use placeholder::has_placeholder;
 pub use refusal::{InjectError, ProxyError, RefusedRequest, RefusedSend};
 pub use share::{CallerShare, Reservation, Reserve};
 pub use strip::AuthSlots;
+pub use unmatched::{PassThrough, PlainTunnel, UnmatchedRequest};

@@ -25,6 +25,7 @@ use super::refusal::{ProxyError, RefusedRequest, RefusedSend};
 use super::response::filtered;
 use super::share::{CallerShare, Reserve};
 use super::strip::{AuthSlots, strip_headers};
+use super::unmatched::PassThrough;
 use super::websocket;
 use crate::broker::{Actor, ApprovalState, Broker, Caller, Error};
 use crate::catalog::Entry;
@@ -55,15 +56,19 @@ struct State {
     body_time: Duration,
     /// Rates of grants.
     rates: GrantRates,
-    /// Requests under way, by caller.
+    /// Requests and tunnels under way, by caller.
     running: Arc<KeyedSemaphore<String>>,
+    /// Hosts without a credential.
+    pass_through: PassThrough,
 }
 
 /// Limits of the data path.
 #[derive(Clone, Copy, Debug)]
 pub struct ProxyLimits {
-    /// Requests at one time of one caller.
+    /// Requests and tunnels at one time of one caller.
     pub requests_per_caller: usize,
+    /// Tunnels at one time to hosts without a credential.
+    pub tunnels: usize,
     /// Time for a body that is held to arrive.
     pub body_time: Duration,
 }
@@ -105,14 +110,14 @@ impl Proxy {
     pub fn new(broker: Broker, settings: &ProxySettings, limits: ProxyLimits) -> Self {
         let rates = GrantRates::new(broker.clock());
         let running = KeyedSemaphore::new(limits.requests_per_caller);
-        Self(Arc::new(State {
-            broker,
-            first_byte: settings.first_byte_timeout,
-            idle: settings.idle_timeout,
-            body_time: limits.body_time,
-            rates,
-            running,
-        }))
+        let (first_byte, idle) = (settings.first_byte_timeout, settings.idle_timeout);
+        let pass_through = PassThrough::new(broker.clone(), (first_byte, idle), running.clone(), limits.tunnels);
+        Self(Arc::new(State { broker, first_byte, idle, body_time: limits.body_time, rates, running, pass_through }))
+    }
+
+    /// Returns the way to hosts without a credential.
+    pub fn pass_through(&self) -> &PassThrough {
+        &self.0.pass_through
     }
 
     /// Sends a request with a credential, and returns the response of the provider.

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::broker::{Error, NoBaseUrl};
-use crate::egress::EgressError;
+use crate::egress::{AddressRefusal, EgressError};
 use crate::id::{ApprovalId, CredentialId, ProviderName};
 use crate::oauth::BuildError;
 use crate::policy::{DestinationError, PathError};
@@ -39,6 +39,15 @@ pub enum ProxyError {
     /// The credential is not for this destination.
     #[error("this credential is not for {0}")]
     NotBound(String),
+    /// No credential is bound to the destination, and the key does not tunnel to it.
+    #[error(
+        "no credential that this API key may use is for {0}, and the key may not reach this host without one \
+         (key update --unmatched tunnel; a host of a credential or of a grant is never a tunnel)"
+    )]
+    NoCredential(String),
+    /// A host without a credential has no address that may be dialled.
+    #[error("this host cannot be reached without a credential: {0}")]
+    NoAddress(AddressRefusal),
     /// The destination of the credential is not known.
     #[error("{0}")]
     NoBase(#[from] NoBaseUrl),
@@ -67,8 +76,13 @@ pub enum ProxyError {
     #[error("this provider takes its secret in the body, which may have 1 MiB at most")]
     BodyTooLarge,
     /// Too many requests of the API key are under way.
-    #[error("too many requests of this API key are under way (limits.proxied_per_key); try again later")]
+    #[error("too many requests and tunnels of this API key are under way (limits.proxied_per_key); try again later")]
     TooMany,
+    /// Too many tunnels are open.
+    #[error(
+        "too many tunnels to hosts without a credential are open (half of server.max_connections); try again later"
+    )]
+    TooManyTunnels,
     /// The bodies that are held have no room for another one.
     #[error("the bodies of this API key, or of all of them, are too large together; try again later")]
     NoMemory,

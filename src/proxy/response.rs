@@ -29,6 +29,16 @@ pub(super) fn filtered(
     Response::from_parts(head, body)
 }
 
+/// Returns the response to a request without a credential. The body may pause for `idle`.
+pub(super) fn passed_on(response: Response<Incoming>, idle: Duration, place: RequestPlace) -> Response<StreamedBody> {
+    let (mut head, body) = response.into_parts();
+    remove_connection_headers(&mut head.headers);
+    remove_own_headers(&mut head.headers);
+    let body = FilteredBody::new(body, idle, Arc::new(MaskedForms::new(&[], &[])), false, place).boxed_unsync();
+    head.extensions = http::Extensions::new();
+    Response::from_parts(head, body)
+}
+
 /// Removes the headers that the caller must not see, and masks the secret in the others.
 pub(super) fn filter_headers(headers: &mut HeaderMap, forms: &MaskedForms) {
     remove_connection_headers(headers);
@@ -36,13 +46,17 @@ pub(super) fn filter_headers(headers: &mut HeaderMap, forms: &MaskedForms) {
     headers.remove(SET_COOKIE);
     // HTTP/3 would go past the proxy.
     headers.remove(ALT_SVC);
-    // A caller tells answers of our own by such headers.
+    remove_own_headers(headers);
+    forms.mask_headers(headers);
+}
+
+/// Removes headers by which a caller tells answers of our own.
+fn remove_own_headers(headers: &mut HeaderMap) {
     let ours: Vec<HeaderName> =
         headers.keys().filter(|name| name.as_str().starts_with("strongroom-")).cloned().collect();
     for name in ours {
         headers.remove(name);
     }
-    forms.mask_headers(headers);
 }
 
 /// Removes hop-by-hop headers of the response (RFC 9110 §7.6.1).

@@ -8,18 +8,17 @@ use percent_encoding::percent_decode_str;
 use crate::catalog::Entry;
 use crate::catalog::entry::{AccessTokenPlace, Place};
 
-/// Headers that are removed from every request with a credential.
+/// Headers of one connection, and those that the proxy itself sets or answers.
+const OF_CONNECTION: &[&str] =
+    &["connection", "expect", "host", "http2-settings", "keep-alive", "te", "transfer-encoding", "upgrade"];
+
+/// Beginnings of names of headers that are for a proxy.
+const OF_PROXY: &[&str] = &["proxy-", "strongroom-"];
+
+/// Headers that are removed from every request with a credential, beside those of the connection.
 const REMOVED: &[&str] = &[
     "authorization",
-    "connection",
     "cookie",
-    "expect",
-    "host",
-    "http2-settings",
-    "keep-alive",
-    "te",
-    "transfer-encoding",
-    "upgrade",
     // Origins may believe these about the client's address.
     "cf-connecting-ip",
     "forwarded",
@@ -36,8 +35,8 @@ const REMOVED: &[&str] = &[
 /// Headers that override the method at some origins.
 pub(super) const METHOD_OVERRIDES: &[&str] = &["x-http-method", "x-http-method-override", "x-method-override"];
 
-/// Beginnings of names of headers that are removed.
-const REMOVED_PREFIXES: &[&str] = &["proxy-", "strongroom-", "x-forwarded-"];
+/// Beginning of names of headers about the way of a request.
+const FORWARDED: &str = "x-forwarded-";
 
 /// The places in a request from which an origin of one provider takes a secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,6 +96,23 @@ impl AuthSlots {
 /// injected one.
 pub(super) fn strip_headers(headers: &mut HeaderMap, slots: &AuthSlots) -> bool {
     let is_websocket = names_token(headers, &CONNECTION, "upgrade") && names_token(headers, &UPGRADE, "websocket");
+    strip_with(headers, |name| {
+        REMOVED.contains(&name.as_str())
+            || METHOD_OVERRIDES.contains(&name.as_str())
+            || slots.headers.contains(name)
+            || name.as_str().starts_with(FORWARDED)
+    });
+    is_websocket
+}
+
+/// Removes what belongs to the connection or is for a proxy (RFC 9110 §7.6.1), from a request
+/// without a credential.
+pub(super) fn strip_connection_headers(headers: &mut HeaderMap) {
+    strip_with(headers, |_| false);
+}
+
+/// Removes the headers of the connection, and those that are `unwanted`.
+fn strip_with(headers: &mut HeaderMap, unwanted: impl Fn(&HeaderName) -> bool) {
     let accepts_trailers = names_token(headers, &TE, "trailers");
     let named: Vec<HeaderName> = tokens(headers, &CONNECTION).filter_map(|name| name.parse().ok()).collect();
     // Without these two the body would have another meaning.
@@ -104,10 +120,9 @@ pub(super) fn strip_headers(headers: &mut HeaderMap, slots: &AuthSlots) -> bool 
         headers.remove(name);
     }
     let unwanted = |name: &HeaderName| {
-        REMOVED.contains(&name.as_str())
-            || METHOD_OVERRIDES.contains(&name.as_str())
-            || slots.headers.contains(name)
-            || REMOVED_PREFIXES.iter().any(|prefix| name.as_str().starts_with(prefix))
+        OF_CONNECTION.contains(&name.as_str())
+            || OF_PROXY.iter().any(|prefix| name.as_str().starts_with(prefix))
+            || unwanted(name)
     };
     let unwanted: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name)).cloned().collect();
     for name in &unwanted {
@@ -116,7 +131,6 @@ pub(super) fn strip_headers(headers: &mut HeaderMap, slots: &AuthSlots) -> bool 
     if accepts_trailers {
         headers.insert(TE, HeaderValue::from_static("trailers"));
     }
-    is_websocket
 }
 
 /// Returns the query without the parameters that are slots of the entry; `None` if nothing is left.
@@ -228,6 +242,25 @@ mod tests {
         assert!(!strip_headers(&mut sent, &AuthSlots::default()));
         assert_eq!(names(&sent), ["content-length", "content-type", "te", "trailer"]);
         assert_eq!(sent[TE], "trailers");
+    }
+
+    #[test]
+    fn callers_own_headers_stay_without_a_credential() {
+        let mut sent = headers(&[
+            ("Connection", "keep-alive, X-Mine"),
+            ("X-Mine", "1"),
+            ("Proxy-Authorization", "Basic x"),
+            ("Strongroom-User", "x"),
+            ("Upgrade", "websocket"),
+            ("Expect", "100-continue"),
+            ("Authorization", "kept"),
+            ("Cookie", "kept"),
+            ("Via", "kept"),
+            ("X-Forwarded-For", "kept"),
+            ("X-HTTP-Method-Override", "kept"),
+        ]);
+        strip_connection_headers(&mut sent);
+        assert_eq!(names(&sent), ["authorization", "cookie", "via", "x-forwarded-for", "x-http-method-override"]);
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub use crate::store::{AuditFilter, AuditRow, StoreError, check_files, folder_of
 pub use api_keys::api_key::{ApiKey, KeyHolder, NewApiKey, UserPattern, UserPatternError};
 pub use api_keys::key_grants::{GrantRefused, KeyGrants, NewGrant};
 pub use api_keys::limits::{KeyLimits, TooManyLimits};
+pub use api_keys::unmatched::{NeedsProxyPermission, Unmatched};
 pub use api_keys::update::{ApiKeyUpdate, UpdateRefused};
 pub use approvals::approval::{ApprovalRequest, ApprovalStatus, RequestToApprove};
 pub use approvals::store::{ApprovalAnswer, ApprovalDecision, ApprovalPage, Approvals};
@@ -93,6 +94,6 @@ pub use transfer::import_candidate::ImportCandidate;
 pub use transfer::transferred_credential::TransferredCredential;
 pub use txn::audit_context::{Actor, AuditContext, DeniedRequest, ProxiedRequest};
 pub use txn::audit_row::audit_actions;
-pub use txn::manifest::RestoreMark;
+pub use txn::manifest::{RestoreMark, SealedRows};
 pub use user_removal::RemovedUser;
 pub use users::{KnownUser, LogPosition};

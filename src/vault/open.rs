@@ -38,7 +38,7 @@ use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::epoch_file::EpochFile;
 use crate::vault::txn::epoch_writer::EpochWriter;
-use crate::vault::txn::manifest::Manifest;
+use crate::vault::txn::manifest::{Manifest, SealedRows};
 use crate::vault::txn::write_txn::WriteTxn;
 use crate::vault::users::Users;
 
@@ -241,6 +241,11 @@ impl Vault {
     /// The standby mark of a restored vault.
     pub fn standby(&self) -> Standby<'_> {
         Standby { core: &self.inner.core }
+    }
+
+    /// Returns the state of all sealed records and API keys, to find out if one was changed.
+    pub fn sealed_rows(&self) -> Result<SealedRows, VaultError> {
+        self.inner.core.read(|view, keyring| Ok(Manifest::load(view, keyring)?.sealed_rows()))
     }
 
     /// Collects the status. It counts rows, so it is for people and not for every request.

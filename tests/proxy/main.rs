@@ -14,3 +14,4 @@ mod origin;
 mod path_proxy;
 mod streams;
 mod tokens;
+mod unmatched;

@@ -33,7 +33,7 @@ use strongroom::http::{App, Limits, Listener, Settings, serve};
 use strongroom::permission::Permission;
 use strongroom::random::Random;
 use strongroom::sandbox::Sandbox;
-use strongroom::vault::{AuditContext, KeyHolder, KeyLimits, MasterKey, NewApiKey, Vault};
+use strongroom::vault::{AuditContext, KeyHolder, KeyLimits, MasterKey, NewApiKey, Unmatched, Vault};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
@@ -252,7 +252,14 @@ impl Server {
 
 pub fn new_key(holder: KeyHolder, permissions: &[Permission], expires_at: Option<UnixTime>) -> NewApiKey {
     let permissions = permissions.iter().copied().collect();
-    NewApiKey { name: None, holder, permissions, limits: KeyLimits::default(), expires_at }
+    NewApiKey {
+        name: None,
+        holder,
+        permissions,
+        limits: KeyLimits::default(),
+        unmatched: Unmatched::default(),
+        expires_at,
+    }
 }
 
 fn new_vault(folder: &Path, clock: &Clock) -> Vault {

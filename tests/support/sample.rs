@@ -14,7 +14,7 @@ use strongroom::random::Random;
 use strongroom::secret::Secret;
 use strongroom::vault::{
     AuditContext, BackupStop, ClientRegistration, CredentialPage, CredentialSecret, Existing, KeyHolder, KeyLimits,
-    MasterKey, NewApiKey, OpenMode, RegisteredAt, RequestToApprove, Vault, VaultError,
+    MasterKey, NewApiKey, OpenMode, RegisteredAt, RequestToApprove, Unmatched, Vault, VaultError,
 };
 
 use super::chance::Chance;
@@ -262,6 +262,7 @@ async fn change(server: &Server) {
         holder: KeyHolder::User("dave".parse().expect("a user id")),
         permissions: [Permission::ReadIntegrations].into_iter().collect(),
         limits: KeyLimits::default(),
+        unmatched: Unmatched::default(),
         expires_at: Some(UnixTime(1_900_000_000)),
     };
     server.vault.api_keys().create(new, &AuditContext::command_line()).await.expect("the key is stored");

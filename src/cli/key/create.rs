@@ -4,8 +4,8 @@ use clap::Args;
 use serde_json::json;
 
 use super::check::check_limits;
-use super::shown::{holder_text, limits_text};
-use crate::broker::{KeyHolder, KeyLimits, NewApiKey, UserPattern};
+use super::shown::{holder_text, rights_text};
+use crate::broker::{KeyHolder, KeyLimits, NewApiKey, Unmatched, UserPattern};
 use crate::cli::arguments;
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -44,6 +44,10 @@ pub(in crate::cli) struct Create {
     /// [default: all]
     #[arg(long = "credential", value_name = "ID", num_args = 1.., value_delimiter = ',')]
     credentials: Vec<CredentialId>,
+    /// Hosts to which none of the key's credentials is bound: `tunnel` lets the forward proxy pass
+    /// requests to them on, without a credential. Needs PROXY_INTEGRATIONS
+    #[arg(long, default_value = "refuse")]
+    unmatched: Unmatched,
     /// Lifetime of the key, for example 90d [default: unlimited]
     #[arg(long, value_name = "DURATION", value_parser = arguments::lifetime)]
     expires: Option<UnixTime>,
@@ -51,7 +55,7 @@ pub(in crate::cli) struct Create {
     #[arg(long, value_parser = arguments::key_name)]
     name: Option<String>,
     /// Print JSON: {id, api_key, user, permissions, expires_at}; and providers, credentials if the
-    /// key is limited
+    /// key is limited, unmatched if it is not `refuse`
     #[arg(long)]
     json: bool,
 }
@@ -65,10 +69,18 @@ impl Create {
         let limits =
             KeyLimits::new(self.providers, self.credentials).map_err(|error| Failure::new(error.to_string()))?;
         let permissions = Permissions::from_iter(self.permissions);
+        self.unmatched.check(permissions).map_err(|error| Failure::configuration(error.to_string()))?;
         let (installation, admin) = context.opened()?;
         check_limits(&installation, &admin, &holder, &limits)?;
         holder.user().map_or(Ok(()), |user| hint_new_user(&admin, user))?;
-        let new = NewApiKey { name: self.name, holder, permissions, limits, expires_at: self.expires };
+        let new = NewApiKey {
+            name: self.name,
+            holder,
+            permissions,
+            limits,
+            unmatched: self.unmatched,
+            expires_at: self.expires,
+        };
         let (key, text) = block_on(admin.create_api_key(new))??;
         if self.json {
             let user = key.holder.user();
@@ -81,14 +93,16 @@ impl Create {
                 made["providers"] = json!(key.limits.providers());
                 made["credentials"] = json!(key.limits.credentials());
             }
+            if key.unmatched != Unmatched::default() {
+                made["unmatched"] = json!(key.unmatched.name());
+            }
             return out.json(&made);
         }
-        let limited = limits_text(&key).map(|text| format!(", limited to {text}")).unwrap_or_default();
         note(format!(
-            "API key {} for {} with {}{limited}. It is shown only once:",
+            "API key {} for {} with {}. It is shown only once:",
             key.id,
             holder_text(&key.holder),
-            key.permissions
+            rights_text(&key)
         ));
         out.line(text.expose())
     }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::broker::{ApiKey, KeyHolder, UserPattern};
+use crate::broker::{ApiKey, KeyHolder, Unmatched, UserPattern};
 use crate::clock::UnixTime;
 use crate::id::ProviderName;
 
@@ -28,6 +28,13 @@ pub(super) fn limits_text(key: &ApiKey) -> Option<String> {
     (!texts.is_empty()).then(|| texts.join("; "))
 }
 
+/// Describes the permissions of a key with their limits, and the treatment of other hosts.
+pub(super) fn rights_text(key: &ApiKey) -> String {
+    let limited = limits_text(key).map(|text| format!(", limited to {text}")).unwrap_or_default();
+    let tunnels = if key.unmatched == Unmatched::Tunnel { ", with tunnels to other hosts" } else { "" };
+    format!("{}{limited}{tunnels}", key.permissions)
+}
+
 /// Describes the end of a key.
 pub(super) fn expiry_text(expires_at: Option<UnixTime>) -> String {
     expires_at.map_or_else(|| "never".to_owned(), |at| at.to_string())
@@ -49,6 +56,7 @@ pub(super) fn listed(key: &ApiKey, now: UnixTime) -> Value {
         "providers": key.limits.providers(),
         "credentials": key.limits.credentials(),
         "grants_only": key.grants.grants_only,
+        "unmatched": key.unmatched.name(),
         "created_at": key.created_at,
         "expires_at": key.expires_at,
         "revoked_at": key.revoked_at,

@@ -4,8 +4,8 @@
 use clap::Args;
 
 use super::check::{check_limits, no_key};
-use super::shown::{expiry_text, holder_text, limits_text, listed};
-use crate::broker::{ApiKeyUpdate, UpdateRefused, UserPattern};
+use super::shown::{expiry_text, holder_text, listed, rights_text};
+use crate::broker::{ApiKeyUpdate, Unmatched, UpdateRefused, UserPattern};
 use crate::cli::arguments::{self, NewEnd};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
@@ -46,6 +46,10 @@ pub(in crate::cli) struct Update {
     /// Limit the key to what its grants allow, or with `=false` remove this limit
     #[arg(long, value_name = "BOOL", num_args = 0..=1, require_equals = true, default_missing_value = "true")]
     grants_only: Option<bool>,
+    /// Hosts to which none of the key's credentials is bound: `tunnel` lets the forward proxy pass
+    /// requests to them on, without a credential. Needs PROXY_INTEGRATIONS
+    #[arg(long)]
+    unmatched: Option<Unmatched>,
     /// Lifetime from now on, for example 90d; or `never`
     #[arg(long, value_name = "DURATION", value_parser = arguments::new_end)]
     expires: Option<NewEnd>,
@@ -59,7 +63,7 @@ impl Update {
         let (id, json) = (self.id, self.json);
         let update = self.update().ok_or_else(|| {
             let changes =
-                "--name, --permission, --users, --provider, --credential, --grants-only, --expires or another option";
+                "--name, --permission, --users, --provider, --credential, --grants-only, --unmatched, --expires or another option";
             Failure::configuration("nothing to change").advise(format!("give {changes} of `key update --help`"))
         })?;
         let (installation, admin) = context.opened()?;
@@ -74,11 +78,10 @@ impl Update {
         if json {
             return out.json(&listed(&key, Clock::system().now()));
         }
-        let limited = limits_text(&key).map(|text| format!(", limited to {text}")).unwrap_or_default();
         out.line(format!(
-            "changed API key {id}: for {} with {}{limited}; expires: {}",
+            "changed API key {id}: for {} with {}; expires: {}",
             holder_text(&key.holder),
-            key.permissions,
+            rights_text(&key),
             expiry_text(key.expires_at)
         ))
     }
@@ -92,6 +95,7 @@ impl Update {
             providers: Some(self.providers).filter(|some| self.all_providers || !some.is_empty()),
             credentials: Some(self.credentials).filter(|some| self.all_credentials || !some.is_empty()),
             grants_only: self.grants_only,
+            unmatched: self.unmatched,
             expires_at: self.expires.map(|NewEnd(end)| end),
         };
         (update != ApiKeyUpdate::default()).then_some(update)

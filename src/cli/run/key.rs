@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use crate::broker::{Installation, KeyHolder, KeyLimits, NewApiKey, VaultAdmin};
+use crate::broker::{Installation, KeyHolder, KeyLimits, NewApiKey, Unmatched, VaultAdmin};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::names::check_user;
@@ -66,6 +66,7 @@ pub(super) fn make(
         holder,
         permissions: Permissions::from_iter([Permission::ProxyIntegrations]),
         limits,
+        unmatched: Unmatched::default(),
         expires_at: Some(expires_at),
     };
     let (key, text) = block_on(admin.create_api_key(new))??;

@@ -11,7 +11,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use super::serve;
-use crate::broker::{Installation, KeyHolder, KeyLimits, NewApiKey};
+use crate::broker::{Installation, KeyHolder, KeyLimits, NewApiKey, Unmatched};
 use crate::cli::context::Context;
 use crate::cli::dev_instance::{DevFolder, DevInstance, SandboxClient};
 use crate::cli::failure::Failure;
@@ -116,7 +116,14 @@ impl Dev {
 fn new_key() -> NewApiKey {
     let permissions: Permissions = Permission::ALL.into_iter().filter(|p| *p != Permission::Admin).collect();
     let holder = KeyHolder::User(USER.parse().expect("a legal user id"));
-    NewApiKey { name: Some(KEY_NAME.to_owned()), holder, permissions, limits: KeyLimits::default(), expires_at: None }
+    NewApiKey {
+        name: Some(KEY_NAME.to_owned()),
+        holder,
+        permissions,
+        limits: KeyLimits::default(),
+        unmatched: Unmatched::default(),
+        expires_at: None,
+    }
 }
 
 /// Adds the settings of `dev`: callbacks to this machine, egress to this machine, and the sandbox

@@ -1,12 +1,13 @@
 //! The forward proxy: CONNECT, and requests in absolute form, on a listener of its own. Every
 //! request goes through the pipeline of the proxy. A host to which no credential is bound is
-//! refused.
+//! refused, or passed on without a credential if the API key says so.
 
 mod authentication;
 mod leaf;
 mod selection;
 mod sending;
 mod tunnel;
+mod unmatched;
 
 use std::sync::{Arc, OnceLock};
 
@@ -68,12 +69,16 @@ impl ForwardServer {
         let (destination, target) = Destination::parse_absolute(&request.uri().to_string()).map_err(unclear)?;
         require_host(&request, &destination)?;
         let [bound] = self.bound([&destination], (&head, &authenticated)).await?;
+        // A request that names a credential is not meant to go without one.
+        if bound.is_empty() && !Selection::is_named(request.headers()) {
+            return self.pass_on(request, (&destination, &target), (&head, &authenticated)).await;
+        }
         let select = |_: &Caller, selection: Selection<'_>| selection.choose(&bound, &destination, &target);
         let place = (destination.clone(), target.clone());
         self.send(request, place, (&head, &authenticated), select, outcome).await
     }
 
-    /// Opens a tunnel, if a credential is bound to its destination.
+    /// Opens a tunnel. If a credential is bound to its destination, its requests go through the pipeline.
     async fn connect(
         self: Arc<Self>,
         request: Request<RequestBody>,
@@ -86,6 +91,9 @@ impl ForwardServer {
         let plain = destination.clone().with_scheme(Scheme::Http);
         require_host(&request, &destination).or_else(|_| require_host(&request, &plain))?;
         let [https, http] = self.bound([&destination, &plain], (head, authenticated)).await?;
+        if https.is_empty() && http.is_empty() {
+            return self.tunnel_on(request, &destination, (head, authenticated)).await;
+        }
         let tunnel = Tunnel { destination, presented, https, http, context: head.context, selected: OnceLock::new() };
         let upgrade = hyper::upgrade::on(request);
         let shared = self.shared.clone();
@@ -100,8 +108,8 @@ impl ForwardServer {
         Ok(Response::new(Empty::new().map_err(|never| match never {}).boxed_unsync()))
     }
 
-    /// Returns the credentials for each of these readings of a destination. One without any is refused,
-    /// which leaves an audit row.
+    /// Returns the credentials for each of these readings of a destination. A refusal leaves an audit
+    /// row.
     async fn bound<const N: usize>(
         &self,
         destinations: [&Destination; N],
@@ -113,22 +121,26 @@ impl ForwardServer {
                 // A tunnel costs a look at all credentials, as a request does, which counts itself.
                 self.app.secret_rate.count(&caller.share_name(), &caller.user)?;
             }
-            let bound = self.app.broker.credentials_for(&caller, destinations).await?;
-            if bound.iter().all(Vec::is_empty) {
-                return Err(selection::not_bound(&destinations[0].authority()));
-            }
-            Ok(bound)
+            Ok(self.app.broker.credentials_for(&caller, destinations).await?)
         };
         match admit.await {
             Ok(bound) => Ok(bound),
-            Err(problem) => {
-                let asking = Asking { head, authenticated, pattern: PATTERN };
-                let (method, host) = (head.method.to_string(), destinations[0].authority());
-                let proxied = Some(ProxiedRequest { method, host, path: String::new(), grant: None, approval: None });
-                let refused = RefusedRequest { proxied, ..RefusedRequest::default() };
-                Err(refused_with_row(&self.app, asking, problem, refused).await)
-            }
+            Err(problem) => Err(self.refused(problem, (destinations[0], ""), (head, authenticated)).await),
         }
+    }
+
+    /// Writes the audit row of a refusal, and returns its problem.
+    async fn refused(
+        &self,
+        problem: Problem,
+        (destination, path): (&Destination, &str),
+        (head, authenticated): (&RequestHead, &Authenticated),
+    ) -> Problem {
+        let asking = Asking { head, authenticated, pattern: PATTERN };
+        let (method, host, path) = (head.method.to_string(), destination.authority(), path.to_owned());
+        let proxied = Some(ProxiedRequest { method, host, path, grant: None, approval: None });
+        let refused = RefusedRequest { proxied, ..RefusedRequest::default() };
+        refused_with_row(&self.app, asking, problem, refused).await
     }
 }
 

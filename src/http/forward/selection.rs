@@ -27,6 +27,11 @@ pub(super) struct Selection<'r> {
 }
 
 impl<'r> Selection<'r> {
+    /// Returns true if the request names a credential, well or not.
+    pub(super) fn is_named(headers: &HeaderMap) -> bool {
+        headers.contains_key(CREDENTIAL_HEADER)
+    }
+
     /// Reads the header.
     pub(super) fn of(headers: &'r HeaderMap) -> Result<Self, Problem> {
         let mut named = headers.get_all(CREDENTIAL_HEADER).iter();

@@ -121,8 +121,9 @@ async fn serve_all(
 /// connections.
 fn allow_open_files(connections: usize) {
     let limit = getrlimit(Resource::Nofile);
-    // The rest are the database, its readers, other sockets to providers, and the log.
-    let wanted = (connections + egress::MAX_SOCKETS + 256) as u64;
+    // A tunnel has a second socket, and half of the connections may be tunnels. The rest are the
+    // database, its readers, other sockets to providers, and the log.
+    let wanted = (connections + connections / 2 + egress::MAX_SOCKETS + 256) as u64;
     let possible = limit.maximum.map_or(wanted, |hard| hard.min(wanted));
     if limit.current.is_some_and(|soft| soft < possible) {
         let raised = Rlimit { current: Some(possible), maximum: limit.maximum };

@@ -20,6 +20,7 @@ pub(crate) struct ApiKeyRow {
     pub(crate) credentials: String,
     pub(crate) grants_only: bool,
     pub(crate) grants: Vec<u8>,
+    pub(crate) tunnel_unmatched: bool,
     pub(crate) created_at: i64,
     pub(crate) expires_at: Option<i64>,
     pub(crate) revoked_at: Option<i64>,
@@ -42,6 +43,7 @@ impl ApiKeyRow {
             credentials: row.get("credentials")?,
             grants_only: yes_or_no(row, "grants_only")?,
             grants: row.get("grants")?,
+            tunnel_unmatched: yes_or_no(row, "tunnel_unmatched")?,
             created_at: row.get("created_at")?,
             expires_at: row.get("expires_at")?,
             revoked_at: row.get("revoked_at")?,
@@ -83,7 +85,7 @@ impl Tx<'_> {
     pub(crate) fn insert_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         let columns = columns! {
             row; id, lookup, name, user, service, users, permissions, providers, credentials, grants_only, grants,
-            created_at, expires_at, revoked_at, revision, key_version, mac
+            tunnel_unmatched, created_at, expires_at, revoked_at, revision, key_version, mac
         };
         self.insert("api_key", columns)
     }
@@ -92,12 +94,13 @@ impl Tx<'_> {
     pub(crate) fn update_api_key(&self, row: &ApiKeyRow) -> Result<(), StoreError> {
         self.execute(
             "UPDATE api_key SET name = :name, users = :users, permissions = :permissions, providers = :providers,
-                 credentials = :credentials, grants_only = :grants_only, grants = :grants,
+                 credentials = :credentials, grants_only = :grants_only, grants = :grants, tunnel_unmatched = :tunnel_unmatched,
                  expires_at = :expires_at, revoked_at = :revoked_at, revision = :revision, mac = :mac
              WHERE id = :id",
             named_params! {
                 ":id": row.id, ":name": row.name, ":users": row.users, ":permissions": row.permissions,
                 ":providers": row.providers, ":credentials": row.credentials, ":grants_only": row.grants_only, ":grants": row.grants,
+                ":tunnel_unmatched": row.tunnel_unmatched,
                 ":expires_at": row.expires_at, ":revoked_at": row.revoked_at, ":revision": row.revision, ":mac": row.mac,
             },
         )

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::key_grants::KeyGrants;
 use super::limits::KeyLimits;
+use super::unmatched::Unmatched;
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, UserId, is_user_pattern};
 use crate::permission::{Permission, Permissions};
@@ -25,6 +26,8 @@ pub struct ApiKey {
     pub limits: Arc<KeyLimits>,
     /// The grants.
     pub grants: Arc<KeyGrants>,
+    /// The treatment of hosts to which none of its credentials is bound.
+    pub unmatched: Unmatched,
     /// Time of creation.
     pub created_at: UnixTime,
     /// Time from which it is rejected; `None`: never.
@@ -86,6 +89,8 @@ pub struct NewApiKey {
     pub permissions: Permissions,
     /// The providers and credentials to which the permissions are limited.
     pub limits: KeyLimits,
+    /// The treatment of hosts to which none of its credentials is bound.
+    pub unmatched: Unmatched,
     /// Time from which it is rejected; `None`: never.
     pub expires_at: Option<UnixTime>,
 }

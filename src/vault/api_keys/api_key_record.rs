@@ -4,6 +4,7 @@
 use super::api_key::{ApiKey, KeyHolder};
 use super::key_grants::KeyGrants;
 use super::limits::KeyLimits;
+use super::unmatched::Unmatched;
 use crate::clock::UnixTime;
 use crate::permission::Permission;
 use crate::store::{ApiKeyRow, View};
@@ -77,6 +78,7 @@ pub(crate) fn row_of(
         credentials: words(key.limits.credentials()),
         grants_only: key.grants.grants_only,
         grants: encode(&key.grants.grants).to_vec(),
+        tunnel_unmatched: key.unmatched == Unmatched::Tunnel,
         created_at: key.created_at.0,
         expires_at: key.expires_at.map(|at| at.0),
         revoked_at: key.revoked_at.map(|at| at.0),
@@ -119,6 +121,7 @@ pub(crate) fn read(row: &ApiKeyRow, keyring: &Keyring) -> Result<ApiKey, VaultEr
             permissions: permissions.into_iter().collect(),
             limits: KeyLimits::new(providers, credentials).ok()?.into(),
             grants: KeyGrants { grants_only: row.grants_only, grants: Value::read(&row.grants)? }.into(),
+            unmatched: if row.tunnel_unmatched { Unmatched::Tunnel } else { Unmatched::Refuse },
             created_at: UnixTime(row.created_at),
             expires_at: row.expires_at.map(UnixTime),
             revoked_at: row.revoked_at.map(UnixTime),
@@ -138,11 +141,12 @@ fn parse_words<T: FromStr>(text: &str) -> Option<Vec<T>> {
 
 pub(crate) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], VaultError> {
     let key = key_of(keyring, row)?;
-    let (service, grants_only) = ([u8::from(row.service)], [u8::from(row.grants_only)]);
+    let [service, grants_only, tunnels] =
+        [row.service, row.grants_only, row.tunnel_unmatched].map(|flag| [u8::from(flag)]);
     let version = row.key_version.to_be_bytes();
     let numbers = [Some(row.created_at), row.expires_at, row.revoked_at, Some(row.revision)].map(number);
     let (name, user) = (text(row.name.as_deref()), text(row.user.as_deref()));
-    let fixed: [&[u8]; 14] = [
+    let fixed: [&[u8]; 15] = [
         b"strongroom api key row 1",
         &keyring.vault_id,
         row.id.as_bytes(),
@@ -156,6 +160,7 @@ pub(crate) fn cover_row(keyring: &Keyring, row: &ApiKeyRow) -> Result<[u8; 32], 
         row.credentials.as_bytes(),
         &grants_only,
         &row.grants,
+        &tunnels,
         &version,
     ];
     Ok(keys::mac(&key.row, fixed.into_iter().chain(numbers.iter().map(Vec::as_slice))))

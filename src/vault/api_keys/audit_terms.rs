@@ -2,6 +2,7 @@
 //! words, ids, names of providers, and the hosts, methods and paths of grants.
 
 use super::api_key::{ApiKey, KeyHolder};
+use super::unmatched::Unmatched;
 use crate::permission::Permission;
 use crate::policy::{Approval, KeyGrant};
 
@@ -9,7 +10,8 @@ use crate::policy::{Approval, KeyGrant};
 pub(super) fn limit_terms(key: &ApiKey) -> String {
     let providers = (!key.limits.providers().is_empty()).then(|| provider_terms(key));
     let credentials = (!key.limits.credentials().is_empty()).then(|| credential_terms(key));
-    providers.into_iter().chain(credentials).collect::<Vec<_>>().join(" ")
+    let unmatched = (key.unmatched != Unmatched::default()).then(|| unmatched_terms(key));
+    providers.into_iter().chain(credentials).chain(unmatched).collect::<Vec<_>>().join(" ")
 }
 
 /// Returns what changed, for the audit row. Names are the operator's text and are left out.
@@ -24,6 +26,7 @@ pub(super) fn changed_terms(before: &ApiKey, after: &ApiKey) -> String {
         (before.limits.credentials() != after.limits.credentials()).then(|| credential_terms(after)),
         (before.grants.grants_only != after.grants.grants_only)
             .then(|| format!("grants-only:{}", after.grants.grants_only)),
+        (before.unmatched != after.unmatched).then(|| unmatched_terms(after)),
         (before.expires_at != after.expires_at).then(|| format!("expires:{}", expires())),
     ]
     .into_iter()
@@ -65,6 +68,10 @@ fn provider_terms(key: &ApiKey) -> String {
 
 fn credential_terms(key: &ApiKey) -> String {
     list("credentials", key.limits.credentials())
+}
+
+fn unmatched_terms(key: &ApiKey) -> String {
+    format!("unmatched:{}", key.unmatched.name())
 }
 
 fn user_terms(holder: &KeyHolder) -> String {

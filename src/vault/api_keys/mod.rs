@@ -8,4 +8,5 @@ pub(crate) mod grants;
 pub(crate) mod key_grants;
 pub(crate) mod limits;
 pub(crate) mod store;
+pub(crate) mod unmatched;
 pub(crate) mod update;

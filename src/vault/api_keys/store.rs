@@ -65,6 +65,7 @@ impl<'v> ApiKeys<'v> {
             permissions: new.permissions,
             limits: Arc::new(new.limits),
             grants: Arc::default(),
+            unmatched: new.unmatched,
             created_at: self.core.clock.now(),
             expires_at: new.expires_at,
             revoked_at: None,

@@ -5,6 +5,7 @@ use super::api_key_record::{read, rewrite};
 use super::audit_terms::changed_terms;
 use super::limits::TooManyLimits;
 use super::store::ApiKeys;
+use super::unmatched::{NeedsProxyPermission, Unmatched};
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName};
 use crate::permission::Permissions;
@@ -27,6 +28,8 @@ pub struct ApiKeyUpdate {
     pub credentials: Option<Vec<CredentialId>>,
     /// True if the key may only do what a grant allows.
     pub grants_only: Option<bool>,
+    /// The treatment of hosts to which none of its credentials is bound.
+    pub unmatched: Option<Unmatched>,
     /// The end; `Some(None)`: never.
     pub expires_at: Option<Option<UnixTime>>,
 }
@@ -52,6 +55,9 @@ pub enum UpdateRefused {
     /// Too many providers or credentials.
     #[error(transparent)]
     TooMany(#[from] TooManyLimits),
+    /// The key may not send requests.
+    #[error(transparent)]
+    NoProxy(#[from] NeedsProxyPermission),
 }
 
 impl ApiKeyUpdate {
@@ -72,6 +78,10 @@ impl ApiKeyUpdate {
         changed.permissions = self.permissions.unwrap_or(key.permissions);
         changed.limits = key.limits.with(self.providers.clone(), self.credentials.clone())?.into();
         changed.grants = key.grants.with_only(self.grants_only);
+        self.unmatched.unwrap_or_default().check(changed.permissions)?;
+        let unmatched = self.unmatched.unwrap_or(key.unmatched);
+        // A key that gets the permission back does not get its tunnels back.
+        changed.unmatched = if unmatched.check(changed.permissions).is_ok() { unmatched } else { Unmatched::Refuse };
         changed.expires_at = self.expires_at.unwrap_or(key.expires_at);
         if changed.evades_grants() { Err(UpdateRefused::GrantsOnly(key.id)) } else { Ok(changed) }
     }

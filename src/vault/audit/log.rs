@@ -5,10 +5,11 @@ use serde::Serialize;
 
 use super::chain::{AuditFault, is_linked, verify};
 use crate::clock::UnixTime;
+use crate::id::UserId;
 use crate::store::{AuditFilter, AuditRow};
 use crate::vault::approvals::store::DECIDED_FOR;
 use crate::vault::error::VaultError;
-use crate::vault::txn::audit_context::{AuditContext, DeniedRequest};
+use crate::vault::txn::audit_context::{AuditContext, DeniedRequest, ProxiedRequest};
 use crate::vault::txn::audit_row::{Action, Subject};
 use crate::vault::txn::core::VaultCore;
 use crate::vault::txn::manifest::Manifest;
@@ -65,6 +66,16 @@ impl AuditLog<'_> {
             return self.find_once(filter);
         }
         Ok(found)
+    }
+
+    /// Records a request that is sent without a credential. The row is on disk when this returns.
+    pub async fn record_sent(self, user: UserId, sent: ProxiedRequest, who: &AuditContext) -> Result<(), VaultError> {
+        self.core
+            .write(who, move |txn| {
+                let subject = Subject { user: Some(&user), request: Some(&sent), ..Subject::default() };
+                txn.record(Action::ProxyRequest, subject)
+            })
+            .await
     }
 
     /// Records a request that an authenticated caller was denied.

@@ -8,7 +8,14 @@ use crate::permission::{Permission, Permissions};
 pub(super) async fn make(vault: &Vault, holder: KeyHolder) -> (ApiKey, Secret) {
     let permissions = Permissions::from_iter([Permission::ReadIntegrations, Permission::Admin]);
     let limits = limits(&["github"], &[]);
-    let new = NewApiKey { name: Some("n".into()), holder, permissions, limits, expires_at: None };
+    let new = NewApiKey {
+        name: Some("n".into()),
+        holder,
+        permissions,
+        limits,
+        unmatched: Unmatched::default(),
+        expires_at: None,
+    };
     vault.api_keys().create(new, &AuditContext::command_line()).await.unwrap()
 }
 
@@ -34,6 +41,7 @@ async fn key_authenticates_until_revoked_or_expired() {
         holder: of_alice(),
         permissions: key.permissions,
         limits: KeyLimits::default(),
+        unmatched: Unmatched::default(),
         expires_at: end,
     };
     let (short, short_text) = bench.vault.api_keys().create(new, &AuditContext::system()).await.unwrap();
@@ -84,6 +92,7 @@ async fn manipulated_api_key_row_is_rejected_by_name() {
         "UPDATE api_key SET credentials = '0192d3f0-7c3a-7000-8000-00000000000f'",
         "UPDATE api_key SET grants_only = 1",
         "UPDATE api_key SET grants = x'01'",
+        "UPDATE api_key SET tunnel_unmatched = 1",
         "UPDATE api_key SET expires_at = 1",
         "UPDATE api_key SET revoked_at = NULL",
         "UPDATE api_key SET user = 'bob'",
@@ -97,7 +106,7 @@ async fn manipulated_api_key_row_is_rejected_by_name() {
         "UPDATE api_key SET id = '0192d3f0-7c3a-7000-8000-00000000000f'",
         "DELETE FROM api_key",
         "INSERT INTO api_key SELECT '0192d3f0-7c3a-7000-8000-00000000000f', randomblob(32), name, user, service, users,
-             permissions, providers, credentials, grants_only, grants, created_at, expires_at, revoked_at, revision, key_version, mac FROM api_key",
+             permissions, providers, credentials, grants_only, grants, tunnel_unmatched, created_at, expires_at, revoked_at, revision, key_version, mac FROM api_key",
         "DELETE FROM api_key; INSERT INTO api_key SELECT * FROM saved",
     ] {
         let bench = Bench::new();
@@ -126,6 +135,7 @@ async fn server_sees_a_changed_key_at_once() {
         providers: Some(vec!["github".parse().unwrap(), "openai".parse().unwrap()]),
         credentials: Some(vec![id.parse().unwrap()]),
         grants_only: None,
+        unmatched: None,
         expires_at: Some(Some(end)),
         users: None,
     };
@@ -173,6 +183,31 @@ async fn revoked_or_unknown_keys_cannot_be_changed() {
     assert_eq!(update(unknown, forever).await, Err(UpdateRefused::Absent(unknown)));
     assert!(bench.vault.api_keys().authenticate(text.expose()).unwrap().is_none());
     assert_eq!(bench.audited("key.update"), 0);
+}
+
+#[tokio::test]
+async fn tunnels_go_with_the_permission_to_send() {
+    let bench = Bench::new();
+    let (key, _) = make(&bench.vault, of_alice()).await;
+    let update = async |update| bench.vault.api_keys().update(key.id, update, &AuditContext::system()).await.unwrap();
+    let tunnel = ApiKeyUpdate { unmatched: Some(Unmatched::Tunnel), ..ApiKeyUpdate::default() };
+    assert_eq!(update(tunnel.clone()).await, Err(UpdateRefused::NoProxy(NeedsProxyPermission)));
+    let permissions = |permission| Some(Permissions::from_iter([permission]));
+    let both = ApiKeyUpdate { permissions: permissions(Permission::ProxyIntegrations), ..tunnel };
+    assert_eq!(update(both).await.unwrap().unmatched, Unmatched::Tunnel);
+    let without = ApiKeyUpdate { permissions: permissions(Permission::Admin), ..ApiKeyUpdate::default() };
+    assert_eq!(update(without).await.unwrap().unmatched, Unmatched::Refuse);
+    let with = ApiKeyUpdate { permissions: permissions(Permission::ProxyIntegrations), ..ApiKeyUpdate::default() };
+    assert_eq!(update(with).await.unwrap().unmatched, Unmatched::Refuse, "it does not come back");
+    let rows = bench.vault.audit().find(&AuditFilter { key: Some(key.id), ..AuditFilter::default() }).unwrap();
+    let changes: Vec<_> = rows.iter().skip(1).filter_map(|entry| entry.row.subject.clone()).collect();
+    let expected = [
+        "permissions:PROXY_INTEGRATIONS unmatched:tunnel",
+        "permissions:ADMIN unmatched:refuse",
+        "permissions:PROXY_INTEGRATIONS",
+    ];
+    assert_eq!(changes, expected.map(|terms| format!("key:{} {terms}", key.id)));
+    bench.assert_manifest_holds();
 }
 
 #[tokio::test]

@@ -62,6 +62,7 @@ async fn restored_vault_equals_the_backed_up_one() {
         holder: KeyHolder::User(user("alice")),
         permissions: "READ_INTEGRATIONS".parse().into_iter().collect(),
         limits: KeyLimits::new(vec!["github".parse().unwrap()], vec![all[0].id]).unwrap(),
+        unmatched: Unmatched::default(),
         expires_at: None,
     };
     let (made, key) = bench.vault.api_keys().create(new, &AuditContext::command_line()).await.unwrap();

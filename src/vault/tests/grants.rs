@@ -37,6 +37,7 @@ async fn reader(vault: &Vault) -> ApiKey {
         holder: KeyHolder::User(user("alice")),
         permissions: Permissions::from_iter([Permission::ReadIntegrations]),
         limits: KeyLimits::default(),
+        unmatched: Unmatched::default(),
         expires_at: None,
     };
     vault.api_keys().create(new, &AuditContext::command_line()).await.unwrap().0

@@ -78,6 +78,13 @@ pub(crate) struct Manifest {
     pub(crate) epoch_file: bool,
 }
 
+/// The state of all sealed records and API keys. It stays the same while only the audit log grows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SealedRows {
+    records: Tally,
+    api_keys: Tally,
+}
+
 /// A restore that is not promoted yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct RestoreMark {
@@ -134,6 +141,11 @@ fields! {
 }
 
 impl Manifest {
+    /// Returns the state of the rows that the manifest covers.
+    pub(crate) fn sealed_rows(&self) -> SealedRows {
+        SealedRows { records: self.records, api_keys: self.api_keys }
+    }
+
     /// Reads the row, and checks its seal and epoch.
     pub(crate) fn load(view: &View<'_>, keyring: &Keyring) -> Result<Self, VaultError> {
         Self::open(view.manifest()?.as_ref(), keyring)
