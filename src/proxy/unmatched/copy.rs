@@ -47,7 +47,7 @@ where
 enum State {
     #[default]
     Copying,
-    /// The target takes no more bytes. They are read all the same: a socket that is closed with
+    /// The target takes no more bytes. They are still read: a socket that is closed with
     /// unread bytes resets the connection, and its peer would lose what we sent last.
     Discarding,
     /// The source has ended, and the end is passed on.
