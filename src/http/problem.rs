@@ -45,7 +45,7 @@ macro_rules! problems {
 }
 
 problems! {
-    /// The request has no `Host`, two, or a malformed one; or its body ended early.
+    /// The request has no `Host`, two, or a malformed one; or its body ended early or is malformed.
     MALFORMED_REQUEST = BAD_REQUEST "malformed-request" "The request is not well-formed HTTP";
     /// A service key without the `Strongroom-User` header.
     USER_REQUIRED = BAD_REQUEST "user-required" "A service key must name its user";

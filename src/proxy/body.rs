@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -21,24 +21,38 @@ use crate::permits::KeyedPermit;
 /// A streamed body.
 pub type StreamedBody = UnsyncBoxBody<Bytes, BoxError>;
 
-/// The time of the last progress of a body.
+/// The progress of a request body.
 #[derive(Clone, Debug)]
-pub(super) struct Progress(Arc<(Instant, AtomicU64)>);
+pub(super) struct Progress(Arc<BodyState>);
+
+#[derive(Debug)]
+struct BodyState {
+    begun: Instant,
+    /// Milliseconds from the beginning to the last frame.
+    last: AtomicU64,
+    /// True if the body of the caller ended early or is malformed.
+    has_failed: AtomicBool,
+}
 
 impl Progress {
     pub(super) fn begin() -> Self {
-        Self(Arc::new((Instant::now(), AtomicU64::new(0))))
+        let state = BodyState { begun: Instant::now(), last: AtomicU64::new(0), has_failed: AtomicBool::new(false) };
+        Self(Arc::new(state))
     }
 
     pub(super) fn note(&self) {
-        let elapsed = u64::try_from(self.0.0.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.0.1.store(elapsed, Ordering::Relaxed);
+        let elapsed = u64::try_from(self.0.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.0.last.store(elapsed, Ordering::Relaxed);
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.0.has_failed.load(Ordering::Acquire)
     }
 
     /// Waits until there was no progress for this time.
     pub(super) async fn stalls_for(&self, limit: Duration) {
         loop {
-            let last = self.0.0 + Duration::from_millis(self.0.1.load(Ordering::Relaxed));
+            let last = self.0.begun + Duration::from_millis(self.0.last.load(Ordering::Relaxed));
             let left = limit.saturating_sub(last.elapsed());
             if left.is_zero() {
                 return;
@@ -68,6 +82,9 @@ impl Body for NotedBody {
         let polled = Pin::new(&mut self.body).poll_frame(cx);
         if polled.is_ready() {
             self.progress.note();
+        }
+        if let Poll::Ready(Some(Err(_))) = polled {
+            self.progress.0.has_failed.store(true, Ordering::Release);
         }
         polled
     }

@@ -120,7 +120,10 @@ impl ProxyExchange<'_> {
         let pool = self.summary.id.to_string();
         let sending = egress.stream(request, bound.is_chosen, &pool);
         let response = tokio::select! {
-            response = sending => response?,
+            response = sending => match response {
+                Err(_) if progress.has_failed() => return Err(ProxyError::Body),
+                response => response?,
+            },
             () = progress.stalls_for(self.first_byte) => return Err(EgressError::TooSlow { sent: true }.into()),
         };
         let wants_nonce = secret.keep_nonce(&url, response.status(), response.headers());

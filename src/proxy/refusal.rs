@@ -89,8 +89,8 @@ pub enum ProxyError {
     /// A body that must be held did not arrive in time.
     #[error("the body of the request took too long to arrive")]
     BodyTooSlow,
-    /// The body of the caller ended early.
-    #[error("the body of the request ended early")]
+    /// The body of the caller ended early, or its chunks are malformed.
+    #[error("the body of the request ended early or is malformed")]
     Body,
     /// The credential cannot be used.
     #[error("{0}")]

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use strongroom::permission::Permission;
 use strongroom::vault::AuditContext;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpStream;
 
 use crate::forward::{Secure, basic, connect, forward, placeholder};
 use crate::mcp;
@@ -16,9 +17,12 @@ use crate::support::raw::{Answer, Raw};
 /// The entry of the provider: a bearer, and a variable for a command.
 const ENTRY: &str = "in = \"header\"\nname = \"Authorization\"\nprefix = \"Bearer \"\n[providers.acme.env]\nACME_KEY = \"{placeholder}\"";
 
+/// Headers that HTTP/2 does not have.
+const OF_CONNECTION: [&str; 2] = ["Connection", "Upgrade"];
+
 /// An entry point, and the protocol in which it is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum EntryPoint {
+pub enum EntryPoint {
     Path,
     AbsoluteForm,
     PlainTunnel,
@@ -27,7 +31,7 @@ enum EntryPoint {
     Mcp,
 }
 
-const ENTRY_POINTS: [EntryPoint; 6] = [
+pub const ENTRY_POINTS: [EntryPoint; 6] = [
     EntryPoint::Path,
     EntryPoint::AbsoluteForm,
     EntryPoint::PlainTunnel,
@@ -38,12 +42,33 @@ const ENTRY_POINTS: [EntryPoint; 6] = [
 
 /// What a caller gets.
 #[derive(Debug)]
-struct Got {
-    status: u16,
+pub struct Got {
+    pub status: u16,
     /// The type of the problem, if Strongroom answers.
-    problem: Option<String>,
+    pub problem: Option<String>,
     /// Head and body, as text.
-    text: String,
+    pub text: String,
+}
+
+/// A connection on which HTTP/1.1 is spoken in bytes.
+pub struct Wire {
+    pub raw: Raw<Box<dyn Stream>>,
+    /// Beginning of the targets of requests; the path follows, but for MCP.
+    base: String,
+    is_mcp: bool,
+    pub host: String,
+    /// Headers with the key, where each request needs it.
+    pub key: String,
+}
+
+pub trait Stream: AsyncRead + AsyncWrite + Unpin + Send {}
+impl<S: AsyncRead + AsyncWrite + Unpin + Send> Stream for S {}
+
+impl Wire {
+    /// Returns the target of a request for `path`, below the base path `/v1` of the origin.
+    pub fn target(&self, path: &str) -> String {
+        if self.is_mcp { self.base.clone() } else { format!("{}{path}", self.base) }
+    }
 }
 
 impl Got {
@@ -55,74 +80,94 @@ impl Got {
 }
 
 /// The entry points of two servers: one before an origin that speaks plain HTTP, one before TLS.
-struct EntryPoints {
-    origin: Origin,
-    plain: Scene,
-    secure: Secure,
+pub struct EntryPoints {
+    pub origin: Origin,
+    pub plain: Scene,
+    pub secure: Secure,
 }
 
 impl EntryPoints {
-    async fn open(answer: fn(&str) -> String) -> Self {
+    pub async fn open(answer: fn(&str) -> String) -> Self {
         let (origin, secure) = (Origin::start(answer).await, Secure::answering(answer, ENTRY).await);
         let plain = Scene::new(&origin, ENTRY).await;
         Self { origin, plain, secure }
     }
 
-    async fn fine() -> Self {
+    pub async fn fine() -> Self {
         Self::open(|_| response("200 OK", "", "fine")).await
     }
 
-    fn is_secure(point: EntryPoint) -> bool {
+    pub fn is_secure(point: EntryPoint) -> bool {
         matches!(point, EntryPoint::TlsHttp1 | EntryPoint::TlsHttp2)
     }
 
-    fn server(&self, point: EntryPoint) -> &Server {
+    pub fn server(&self, point: EntryPoint) -> &Server {
         if Self::is_secure(point) { &self.secure.server } else { &self.plain.server }
     }
 
-    fn agent(&self, point: EntryPoint) -> &str {
+    pub fn agent(&self, point: EntryPoint) -> &str {
         if Self::is_secure(point) { &self.secure.agent } else { &self.plain.agent }
     }
 
-    fn id(&self, point: EntryPoint) -> &str {
+    pub fn id(&self, point: EntryPoint) -> &str {
         if Self::is_secure(point) { &self.secure.id } else { &self.plain.id }
     }
 
     /// Returns the requests that the origin behind this point has received.
-    fn received(&self, point: EntryPoint) -> Vec<String> {
+    pub fn received(&self, point: EntryPoint) -> Vec<String> {
         if Self::is_secure(point) { self.secure.received() } else { self.origin.received() }
     }
 
     /// Sends a request for `path`, below the base path `/v1`, through the entry point.
-    async fn send(&self, point: EntryPoint, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Got {
-        let plain = self.origin.base.trim_start_matches("http://");
-        let key = basic(self.agent(point));
+    pub async fn send(&self, point: EntryPoint, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Got {
         match point {
-            EntryPoint::Path => {
-                let lines = lines(headers) + &format!("X-API-Key: {}\r\n", self.plain.agent);
-                let target = format!("/v1/proxy/{}{path}", self.plain.id);
-                let stream = tokio::net::TcpStream::connect(self.plain.server.address).await.unwrap();
-                ask(Raw::new(stream), method, &target, "x", &lines, body).await
-            }
-            EntryPoint::AbsoluteForm => {
-                let target = format!("{}/v1{path}", self.origin.base);
-                ask(forward(&self.plain.server).await, method, &target, plain, &(lines(headers) + &key), body).await
-            }
-            EntryPoint::PlainTunnel => {
-                let mut raw = forward(&self.plain.server).await;
-                let opened = raw.ask(connect(plain, &key)).await;
-                if opened.status != 200 {
-                    return opened.into();
-                }
-                ask(raw, method, &format!("/v1{path}"), plain, &lines(headers), body).await
-            }
-            EntryPoint::TlsHttp1 => {
-                let raw = Raw::new(self.secure.tunnel("localhost", &[]).await.unwrap());
-                ask(raw, method, &format!("/v1{path}"), &self.secure.authority, &lines(headers), body).await
-            }
             EntryPoint::TlsHttp2 => self.send_http2(method, path, headers, body).await,
             EntryPoint::Mcp => self.call_tool(method, path, headers, body).await,
+            _ => match self.wire(point).await {
+                Ok(mut wire) => {
+                    let (target, length) = (wire.target(path), body.len());
+                    let lines = lines(headers) + &wire.key;
+                    let head = format!(
+                        "{method} {target} HTTP/1.1\r\nHost: {}\r\n{lines}Content-Length: {length}\r\n\r\n{body}",
+                        wire.host
+                    );
+                    wire.raw.ask(head).await.into()
+                }
+                Err(refusal) => refusal.into(),
+            },
         }
+    }
+
+    /// Opens a connection of HTTP/1.1 at the entry point; fails if its tunnel is refused.
+    pub async fn wire(&self, point: EntryPoint) -> Result<Wire, Answer> {
+        let plain = self.origin.base.trim_start_matches("http://").to_owned();
+        let key = basic(self.agent(point));
+        let server = &self.plain.server;
+        let api = || async { TcpStream::connect(server.address).await.unwrap() };
+        let api_key = format!("X-API-Key: {}\r\n", self.plain.agent);
+        let (stream, base, host, key): (Box<dyn Stream>, _, _, _) = match point {
+            EntryPoint::Path => {
+                (Box::new(api().await), format!("/v1/proxy/{}", self.plain.id), server.address.to_string(), api_key)
+            }
+            EntryPoint::Mcp => (Box::new(api().await), "/mcp".to_owned(), server.address.to_string(), api_key),
+            EntryPoint::AbsoluteForm => {
+                let stream = TcpStream::connect(server.forward).await.unwrap();
+                (Box::new(stream), format!("{}/v1", self.origin.base), plain, key)
+            }
+            EntryPoint::PlainTunnel => {
+                let mut raw = forward(server).await;
+                let opened = raw.ask(connect(&plain, &key)).await;
+                if opened.status != 200 {
+                    return Err(opened);
+                }
+                (Box::new(raw.into_stream()), "/v1".to_owned(), plain, String::new())
+            }
+            EntryPoint::TlsHttp1 | EntryPoint::TlsHttp2 => {
+                let stream = self.secure.tunnel("localhost", &[]).await.unwrap();
+                (Box::new(stream), "/v1".to_owned(), self.secure.authority.clone(), String::new())
+            }
+        };
+        Ok(Wire { raw: Raw::new(stream), base, is_mcp: point == EntryPoint::Mcp, host, key })
     }
 
     async fn send_http2(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Got {
@@ -139,7 +184,7 @@ impl EntryPoints {
             return Got { status: 400, problem: Some("/problems/path-not-canonical".to_owned()), text: String::new() };
         };
         let mut request = request;
-        for (name, value) in headers.iter().filter(|(name, _)| *name != "Connection") {
+        for (name, value) in headers.iter().filter(|(name, _)| !OF_CONNECTION.contains(name)) {
             request.headers_mut().append(name.parse::<HeaderName>().unwrap(), HeaderValue::from_str(value).unwrap());
         }
         let answer = client.send_request(request).await.unwrap();
@@ -169,19 +214,6 @@ impl EntryPoints {
 fn lines(headers: &[(&str, &str)]) -> String {
     let lines: Vec<_> = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
     lines.concat()
-}
-
-async fn ask<S: AsyncRead + AsyncWrite + Unpin>(
-    mut raw: Raw<S>,
-    method: &str,
-    target: &str,
-    host: &str,
-    lines: &str,
-    body: &str,
-) -> Got {
-    let length = body.len();
-    let head = format!("{method} {target} HTTP/1.1\r\nHost: {host}\r\n{lines}Content-Length: {length}\r\n\r\n{body}");
-    raw.ask(head).await.into()
 }
 
 impl From<Answer> for Got {

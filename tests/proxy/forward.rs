@@ -311,36 +311,6 @@ async fn plain_http_in_a_tunnel_is_bound_if_the_record_says_http() {
 }
 
 #[tokio::test]
-async fn ambiguous_framing_ends_the_connection() {
-    let origin = Origin::fine().await;
-    let scene = Scene::new(&origin, BEARER).await;
-    let (key, url) = (basic(&scene.agent), format!("{}/v1/", origin.base));
-    let smuggled = absolute(&url, &key);
-    for framing in [
-        "Content-Length: 4\r\nContent-Length: 5\r\n",
-        "Transfer-Encoding: chunked, identity\r\n",
-        "Transfer-Encoding: gzip, chunked\r\n",
-        "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-        "Content-Length: +4\r\n",
-        "Content-Length : 4\r\n",
-        "X: a\r\n folded: b\r\n",
-    ] {
-        let head = format!("POST {url} HTTP/1.1\r\nHost: {}\r\n{key}{framing}\r\n0\r\n\r\n", host(&origin));
-        for in_tunnel in [false, true] {
-            let mut raw = forward(&scene.server).await;
-            if in_tunnel {
-                assert_eq!(raw.ask(connect(host(&origin), &key)).await.status, 200);
-            }
-            raw.try_send(format!("{head}{smuggled}")).await;
-            let answers = raw.end().await;
-            assert!(answers.starts_with("HTTP/1.1 400") || answers.starts_with("HTTP/1.1 501"), "{framing}: {answers}");
-            assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{framing}: {answers}");
-        }
-    }
-    assert!(origin.received().is_empty(), "{:#?}", origin.received());
-}
-
-#[tokio::test]
 async fn request_to_the_server_itself_is_refused() {
     let listener = Listener::tcp("127.0.0.1:0").await.unwrap();
     let origin = Origin::at(format!("http://{}", listener.address().unwrap()));

@@ -8,6 +8,7 @@ mod support;
 
 mod entry_points;
 mod forward;
+mod framing;
 mod grants;
 mod mcp;
 mod origin;

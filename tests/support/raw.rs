@@ -24,6 +24,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Raw<S> {
         Self { stream, ahead: Vec::new() }
     }
 
+    /// Returns the socket, if nothing more was read from it.
+    pub fn into_stream(self) -> S {
+        assert!(self.ahead.is_empty(), "bytes after the last response");
+        self.stream
+    }
+
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         self.stream.write_all(bytes.as_ref()).await.expect("the server takes the bytes");
     }
