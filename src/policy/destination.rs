@@ -198,59 +198,12 @@ mod tests {
     }
 
     /// Spellings that clients and proxies read in different ways.
-    const AMBIGUOUS: &[&str] = &[
-        "",
-        ":443",
-        "a.example.:443",
-        "a..example:443",
-        ".a.example:443",
-        "bücher.example:443",
-        "a。example:443",
-        "a\u{ad}b.example:443",
-        "%61.example:443",
-        "a.example\0.evil.example:443",
-        "a.example%00:443",
-        "a.example\\.evil.example:443",
-        "a.example/x:443",
-        "a.example#:443",
-        "a.example?:443",
-        "user@a.example:443",
-        "a.example@evil.example:443",
-        "a example:443",
-        "a.example :443",
-        " a.example:443",
-        "a.example\t:443",
-        "a.example:443\r\n",
-        "a.example:0",
-        "a.example:65536",
-        "a.example:0443",
-        "a.example:+443",
-        "a.example:443:443",
-        "a.example:443x",
-        "2130706433:443",
-        "0x7f000001:443",
-        "0x7f.1:443",
-        "0177.0.0.1:443",
-        "127.1:443",
-        "127.0.0.01:443",
-        "1.2.3.256:443",
-        "::1:443",
-        "2001:db8::1",
-        "[::1:443",
-        "::1]:443",
-        "[::g]:443",
-        "[fe80::1%eth0]:443",
-        "[fe80::1%25eth0]:443",
-        "[127.0.0.1]:443",
-        "*.example.com:443",
-        "*:443",
-        "a,b.example:443",
-        "https://a.example:443",
-    ];
+    const AMBIGUOUS: &str = include_str!("../../tests/support/ambiguous_hosts.json");
 
     #[test]
     fn ambiguous_host_is_rejected_in_every_form() {
-        for text in AMBIGUOUS {
+        for text in serde_json::from_str::<Vec<String>>(AMBIGUOUS).unwrap() {
+            let text = text.as_str();
             assert!(Destination::parse_connect(text).is_err(), "{text:?}");
             let host = text.strip_suffix(":443").filter(|host| !host.ends_with(":443")).unwrap_or(text);
             for authority in [text, host] {

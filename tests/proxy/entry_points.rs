@@ -1,7 +1,9 @@
 //! One table of threats, run through every entry point: no rule is for one of them alone.
 
+use bytes::Bytes;
 use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt as _, Full};
+use hyper::client::conn::http2::SendRequest;
 use serde_json::{Value, json};
 use strongroom::permission::Permission;
 use strongroom::vault::AuditContext;
@@ -170,15 +172,20 @@ impl EntryPoints {
         Ok(Wire { raw: Raw::new(stream), base, is_mcp: point == EntryPoint::Mcp, host, key })
     }
 
-    async fn send_http2(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Got {
+    /// Opens an HTTP/2 connection in a tunnel.
+    pub async fn http2(&self) -> SendRequest<Full<Bytes>> {
         let stream = self.secure.tunnel("localhost", &[b"h2"]).await.unwrap();
         let executor = hyper_util::rt::TokioExecutor::new();
         let io = hyper_util::rt::TokioIo::new(stream);
-        let (mut client, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
+        let (client, connection) = hyper::client::conn::http2::handshake(executor, io).await.unwrap();
         tokio::spawn(connection);
+        client
+    }
+
+    async fn send_http2(&self, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Got {
+        let mut client = self.http2().await;
         let uri = format!("https://{}/v1{path}", self.secure.authority);
-        let Ok(request) =
-            http::Request::builder().method(method).uri(uri).body(Full::<bytes::Bytes>::from(body.to_owned()))
+        let Ok(request) = http::Request::builder().method(method).uri(uri).body(Full::<Bytes>::from(body.to_owned()))
         else {
             // The client library does not send such a path.
             return Got { status: 400, problem: Some("/problems/path-not-canonical".to_owned()), text: String::new() };

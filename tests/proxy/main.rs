@@ -10,6 +10,7 @@ mod entry_points;
 mod forward;
 mod framing;
 mod grants;
+mod hosts;
 mod mcp;
 mod origin;
 mod path_proxy;

@@ -78,7 +78,8 @@ impl Tunnels {
 
     /// Opens a tunnel.
     pub(super) async fn connect(&self, request: Request<Incoming>) -> Response<StreamBody> {
-        let authority = request.uri().authority().map_or("", |authority| authority.as_str()).to_owned();
+        // The whole target: a URL is not a destination of CONNECT.
+        let authority = request.uri().to_string();
         let Ok(destination) = Destination::parse_connect(&authority) else {
             return refused(StatusCode::BAD_REQUEST, "CONNECT needs HOST:PORT");
         };

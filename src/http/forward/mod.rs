@@ -85,8 +85,8 @@ impl ForwardServer {
         presented: Presented,
         (head, authenticated): (&RequestHead, &Authenticated),
     ) -> Result<Response<StreamedBody>, Problem> {
-        let authority = request.uri().authority().map_or("", |authority| authority.as_str());
-        let destination = Destination::parse_connect(authority).map_err(unclear)?;
+        // The whole target: a URL is not a destination of CONNECT.
+        let destination = Destination::parse_connect(&request.uri().to_string()).map_err(unclear)?;
         // The default port that a client leaves out of `Host` is that of the scheme in the tunnel.
         let plain = destination.clone().with_scheme(Scheme::Http);
         require_host(&request, &destination).or_else(|_| require_host(&request, &plain))?;
