@@ -17,7 +17,7 @@ use crate::support::Server;
 use crate::support::raw::{Answer, Raw};
 
 /// The entry of the provider: a bearer, and a variable for a command.
-const ENTRY: &str = "in = \"header\"\nname = \"Authorization\"\nprefix = \"Bearer \"\n[providers.acme.env]\nACME_KEY = \"{placeholder}\"";
+pub const ENTRY: &str = "in = \"header\"\nname = \"Authorization\"\nprefix = \"Bearer \"\n[providers.acme.env]\nACME_KEY = \"{placeholder}\"";
 
 /// Headers that HTTP/2 does not have.
 const OF_CONNECTION: [&str; 2] = ["Connection", "Upgrade"];

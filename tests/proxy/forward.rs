@@ -352,6 +352,16 @@ impl Secure {
             answer(request)
         });
         let authority = format!("localhost:{}", port.await);
+        Self::before(authority, &certificates, received, section).await
+    }
+
+    /// A server before an origin that the test itself serves, with a certificate of `certificates`.
+    pub async fn before(
+        authority: String,
+        certificates: &Authority,
+        received: Arc<Mutex<Vec<String>>>,
+        section: &str,
+    ) -> Self {
         let config = format!(
             "[egress]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\nca_certificates = [\"{}\"]\n[providers.acme]\n\
              display_name = \"Acme\"\n[providers.acme.api_key]\nbase_url = \"https://{authority}/v1\"\n{section}\n",

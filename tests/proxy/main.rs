@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod connections;
 mod entry_points;
 mod forward;
 mod framing;
