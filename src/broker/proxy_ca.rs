@@ -122,3 +122,21 @@ impl VaultAdmin {
         ProxyCa::open(&self.vault.proxy_cas().keep(new, true, &self.who).await?)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authority_signs_no_other_authority() {
+        let sealed = generate(UnixTime(1_800_000_000), Random).unwrap();
+        let holds = |der: &[u8]| sealed.certificate.windows(der.len()).any(|window| window == der);
+        // Critical extension basicConstraints: cA TRUE, pathLenConstraint 0 (RFC 5280 §4.2.1.9).
+        let constraints =
+            [0x55, 0x1d, 0x13, 0x01, 0x01, 0xff, 0x04, 0x08, 0x30, 0x06, 0x01, 0x01, 0xff, 0x02, 0x01, 0x00];
+        // keyUsage: keyCertSign and cRLSign (§4.2.1.3).
+        let usage = [0x55, 0x1d, 0x0f, 0x01, 0x01, 0xff, 0x04, 0x04, 0x03, 0x02, 0x01, 0x06];
+        assert!(holds(&constraints) && holds(&usage), "{:02x?}", sealed.certificate);
+        assert!(!holds(&sealed.key) && ProxyCa::open(&sealed).is_ok());
+    }
+}

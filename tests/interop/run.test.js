@@ -119,7 +119,7 @@ through(BOTH, 'git clones, pushes and fetches', async (entryPoint) => {
   assert.equal(execFileSync('git', ['-C', again, 'cat-file', '-s', 'HEAD:file'], { encoding: 'utf8' }).trim(), String(UPLOAD.length));
 });
 
-for (const name of ['urllib', 'requests', 'httpx', 'httpx_h2', 'aiohttp']) {
+for (const name of ['urllib', 'urllib_strict', 'requests', 'httpx', 'httpx_h2', 'aiohttp']) {
   through(BOTH, `Python ${name}`, async (entryPoint) => {
     const client = (path, ...words) => scene.client(entryPoint, [PYTHON, ours('client.py'), name, scene.url(path), ...words]);
     isAlice(await client('/v1/who'));
@@ -134,6 +134,17 @@ test('run: Python aiohttp at the base URL', async () => {
   isAlice(await client('/who'));
   const uploaded = await client('/upload', join(scene.directory, 'upload'));
   assert.equal(JSON.parse(uploaded.stdout).sha256, sha256(UPLOAD));
+});
+
+test('run: openssl verifies strictly, and another server name gets no certificate', async () => {
+  const script = 'openssl s_client -proxy "${https_proxy#http://}" -CAfile "$SSL_CERT_FILE" -x509_strict -purpose sslserver '
+    + '-verify_return_error -verify_hostname origin.test -connect "$0" -servername "$1" </dev/null || echo failed';
+  const shown = async (name) => (await scene.client('run', ['sh', '-c', script, `origin.test:${scene.origin.port}`, name])).stdout;
+  assert.match(await shown('origin.test'), /Verification: OK/);
+  const other = await shown('other.test');
+  assert.ok(other.includes('no peer certificate available') && other.endsWith('failed\n'), other);
+  const authority = execFileSync('openssl', ['x509', '-in', scene.ca, '-noout', '-text'], { encoding: 'utf8' });
+  assert.match(authority, /Basic Constraints: critical\s+CA:TRUE, pathlen:0\s/);
 });
 
 through(BOTH, 'WebSocket of Python websockets', async (entryPoint) => {

@@ -134,12 +134,28 @@ mod tests {
     fn serial_numbers_are_random_and_minimal() {
         let key = KeyPair::generate().unwrap();
         let mut seen = std::collections::HashSet::new();
-        for _ in 0..500 {
+        for _ in 0..10_000 {
             let mut parameters = CertificateParams::new(vec!["a.example".to_owned()]).unwrap();
             set_dates_and_serial(&mut parameters, UnixTime(1_800_000_000), VALIDITY, Random);
             let serial = serial(&parameters.self_signed(&key).unwrap());
             assert!(serial.len() == 16 && (0x40..0x80).contains(&serial[0]), "{serial:x?}");
             assert!(seen.insert(serial));
+        }
+    }
+
+    #[test]
+    fn flood_of_hosts_leaves_the_latest_certificates() {
+        let key = KeyPair::generate().unwrap();
+        let parameters = CertificateParams::default();
+        let certificate = parameters.self_signed(&key).unwrap().der().clone();
+        let ca = ProxyCa { certificate, issuer: rcgen::Issuer::new(parameters, key) };
+        let leaves = Leaves::new(Random);
+        let config = |host: &str| leaves.config(host, &ca, UnixTime(1_800_000_000)).unwrap();
+        let used = config("used.example");
+        for n in 0..MAX_HOSTS + 100 {
+            config(&format!("{n}.example"));
+            assert!(Arc::ptr_eq(&used, &config("used.example")), "a host in use keeps its certificate");
+            assert!(leaves.hosts.lock().unwrap().len() <= MAX_HOSTS);
         }
     }
 }

@@ -10,6 +10,27 @@ def urllib(url, data):
     return urlopen(Request(url, data=data)).read().decode()
 
 
+def urllib_strict(url, data):
+    """The checks of RFC 5280 that Python 3.13 makes by default, and the lifetime of the certificate."""
+    import ssl
+    from urllib.request import HTTPSHandler, Request, build_opener
+
+    context = ssl.create_default_context()
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    lifetimes = []
+
+    class Noted(ssl.SSLSocket):
+        def do_handshake(self, *args, **options):
+            super().do_handshake(*args, **options)
+            ends = [ssl.cert_time_to_seconds(self.getpeercert()[end]) for end in ("notBefore", "notAfter")]
+            lifetimes.append(ends[1] - ends[0])
+
+    context.sslsocket_class = Noted
+    answer = build_opener(HTTPSHandler(context=context)).open(Request(url, data=data)).read().decode()
+    assert lifetimes == [72 * 3600], lifetimes
+    return answer
+
+
 def requests(url, data):
     import requests
 
