@@ -10,6 +10,7 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
+use strongroom::http::Limits;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
@@ -25,7 +26,7 @@ const SECRETS: [(&str, &str); 2] = [("sk-live-0123456789abcdef", "the first"), (
 /// The callers of each connection, as the origin names them.
 type Connections = Arc<Mutex<Vec<Vec<&'static str>>>>;
 
-/// Starts an origin that takes whoever comes first on a connection for the sender of all its requests. It speaks
+/// Starts an origin that takes the first caller on a connection for the sender of all its requests. It speaks
 /// HTTP/2 if it has TLS. Returns its port.
 async fn origin_of_connections(tls: Option<TlsAcceptor>, connections: &Connections) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -95,7 +96,7 @@ impl TwoCallers {
         let authority = format!("localhost:{}", origin_of_connections(Some(tls), &connections).await);
         let origin = Origin::at(origin);
         let plain = Scene::new(&origin, ENTRY).await;
-        let secure = Secure::before(authority, &certificates, Arc::default(), ENTRY).await;
+        let secure = Secure::before(authority, &certificates, Arc::default(), (ENTRY, Limits::default())).await;
         let keys = (two_keys(&plain.server, &plain.id).await, two_keys(&secure.server, &secure.id).await);
         Self { points: EntryPoints { origin, plain, secure }, plain: keys.0, secure: keys.1, connections }
     }

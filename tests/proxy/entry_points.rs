@@ -5,6 +5,7 @@ use http::{HeaderName, HeaderValue};
 use http_body_util::{BodyExt as _, Full};
 use hyper::client::conn::http2::SendRequest;
 use serde_json::{Value, json};
+use strongroom::http::Limits;
 use strongroom::permission::Permission;
 use strongroom::vault::AuditContext;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -89,9 +90,14 @@ pub struct EntryPoints {
 }
 
 impl EntryPoints {
-    pub async fn open(answer: fn(&str) -> String) -> Self {
-        let (origin, secure) = (Origin::start(answer).await, Secure::answering(answer, ENTRY).await);
-        let plain = Scene::new(&origin, ENTRY).await;
+    pub async fn open<B: Into<Vec<u8>> + 'static>(answer: fn(&str) -> B) -> Self {
+        Self::within(Limits::default(), answer).await
+    }
+
+    pub async fn within<B: Into<Vec<u8>> + 'static>(limits: Limits, answer: fn(&str) -> B) -> Self {
+        let origin = Origin::start(answer).await;
+        let secure = Secure::answering(answer, ENTRY, limits.clone()).await;
+        let plain = Scene::on(origin.server_within(ENTRY, limits).await, SECRET).await;
         Self { origin, plain, secure }
     }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::Method;
+use rustls::pki_types::CertificateDer;
 use serde_json::json;
 use strongroom::catalog::entry::PlaceholderPattern;
 use strongroom::http::{Limits, Listener};
@@ -338,12 +339,16 @@ pub struct Secure {
 
 impl Secure {
     async fn start() -> Self {
-        Self::answering(|_| response("200 OK", "", "fine"), BEARER).await
+        Self::answering(|_| response("200 OK", "", "fine"), BEARER, Limits::default()).await
     }
 
     /// An origin that answers each request with the raw response that `answer` returns. `section` is
     /// the `[api_key]` of its entry.
-    pub async fn answering(answer: impl Fn(&str) -> String + Send + Sync + 'static, section: &str) -> Self {
+    pub async fn answering<B: Into<Vec<u8>>>(
+        answer: impl Fn(&str) -> B + Send + Sync + 'static,
+        section: &str,
+        limits: Limits,
+    ) -> Self {
         let certificates = Authority::new();
         let received: Arc<Mutex<Vec<String>>> = Arc::default();
         let to_note = received.clone();
@@ -352,7 +357,7 @@ impl Secure {
             answer(request)
         });
         let authority = format!("localhost:{}", port.await);
-        Self::before(authority, &certificates, received, section).await
+        Self::before(authority, &certificates, received, (section, limits)).await
     }
 
     /// A server before an origin that the test itself serves, with a certificate of `certificates`.
@@ -360,7 +365,7 @@ impl Secure {
         authority: String,
         certificates: &Authority,
         received: Arc<Mutex<Vec<String>>>,
-        section: &str,
+        (section, limits): (&str, Limits),
     ) -> Self {
         let config = format!(
             "[egress]\nallow = [\"127.0.0.0/8\", \"::1/128\"]\nca_certificates = [\"{}\"]\n[providers.acme]\n\
@@ -369,7 +374,7 @@ impl Secure {
         );
         // The certificates are checked at the real time.
         let clock = Some(strongroom::clock::Clock::system());
-        let server = Server::with(Setup { config, clock, ..Setup::default() }).await;
+        let server = Server::with(Setup { config, clock, ..Setup::limits(limits) }).await;
         let body = json!({"type": "api_key", "api_key": SECRET, "title": "t"});
         let made = server.post("/v1/integrations/acme/credentials").key(&server.key).json(&body);
         let id = made.send().await.is(201).json()["id"].as_str().unwrap().to_owned();
@@ -384,22 +389,33 @@ impl Secure {
         let head = peers::read_request(&mut stream).await;
         assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
         assert!(values(&head, "Content-Length").is_empty() && values(&head, "Transfer-Encoding").is_empty(), "{head}");
-        let mut roots = rustls::RootCertStore::empty();
-        roots.add(self.server.broker.proxy_ca().await.unwrap().certificate).unwrap();
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
-        let name = name.to_owned().try_into().unwrap();
-        TlsConnector::from(Arc::new(config)).connect(name, stream).await
+        let root = self.server.broker.proxy_ca().await.unwrap().certificate;
+        over_tls(stream, root, name, alpn).await
     }
 
     pub fn received(&self) -> Vec<String> {
         self.received.lock().unwrap().clone()
     }
+}
+
+/// Begins TLS as a client that trusts this certificate.
+pub async fn over_tls(
+    stream: TcpStream,
+    root: CertificateDer<'static>,
+    name: &str,
+    alpn: &[&[u8]],
+) -> std::io::Result<TlsStream<TcpStream>> {
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(root).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut config = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = alpn.iter().map(|name| name.to_vec()).collect();
+    let name = name.to_owned().try_into().unwrap();
+    TlsConnector::from(Arc::new(config)).connect(name, stream).await
 }
 
 #[tokio::test]

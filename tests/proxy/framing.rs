@@ -1,7 +1,10 @@
 //! Requests that two programs could cut in different places, and connections that would become another protocol.
 
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
 use crate::entry_points::{ENTRY_POINTS, EntryPoint, EntryPoints};
 use crate::origin::{audited, values};
+use crate::support::http2;
 
 /// The entry points of HTTP/1.1.
 fn wired() -> impl Iterator<Item = EntryPoint> {
@@ -237,4 +240,46 @@ async fn http2_without_tls_is_not_spoken() {
         assert!(answers.is_empty() || answers.starts_with("HTTP/1.1 400 "), "{point:?}: {answers}");
         assert!(points.received(point).is_empty(), "{point:?}");
     }
+}
+
+/// A request of HTTP/2 becomes one of HTTP/1.1: its frames, and not its headers, say where it ends.
+#[tokio::test]
+async fn framing_of_http2_hides_no_request() {
+    let points = EntryPoints::fine().await;
+    let hidden = "0\r\n\r\nGET /hidden HTTP/1.1\r\nHost: x\r\n\r\n";
+    for (lines, body) in [
+        (vec![("content-length", "1")], hidden),
+        (vec![("content-length", "100")], hidden),
+        (vec![("content-length", "0")], hidden),
+        (vec![("content-length", "1"), ("content-length", "2")], hidden),
+        (vec![("content-length", "x")], hidden),
+        (vec![("transfer-encoding", "chunked")], hidden),
+        (vec![("connection", "keep-alive")], hidden),
+        (vec![("upgrade", "websocket")], hidden),
+        (vec![("x-a", "b\r\nTransfer-Encoding: chunked")], hidden),
+        (vec![("x-a\r\nhost", "b")], hidden),
+        (vec![("Content-Length", "1")], hidden),
+    ] {
+        let mut stream = points.secure.tunnel("localhost", &[b"h2"]).await.unwrap();
+        let head = http2::head("POST", &points.secure.authority, "/v1/a", &lines);
+        let request = [
+            http2::opening(),
+            http2::frame(http2::HEADERS, http2::END_HEADERS, 1, &head),
+            http2::frame(http2::DATA, http2::END_STREAM, 1, body.as_bytes()),
+            // The server ends the connection after its answer.
+            http2::frame(http2::GOAWAY, 0, 0, &[0; 8]),
+        ];
+        stream.write_all(&request.concat()).await.unwrap();
+        let mut answer = Vec::new();
+        let reading = tokio::time::timeout(std::time::Duration::from_secs(20), stream.read_to_end(&mut answer));
+        reading.await.expect("the connection ends").ok();
+        let is_refused = http2::frames(&answer).iter().any(|(kind, payload)| match *kind {
+            http2::RST_STREAM => true,
+            http2::GOAWAY => payload[7] != 0,
+            _ => false,
+        });
+        assert!(is_refused, "{lines:?}: {answer:?}");
+        assert!(points.secure.received().iter().all(|request| !request.contains("hidden")), "{lines:?}");
+    }
+    assert!(points.secure.received().is_empty(), "{:#?}", points.secure.received());
 }

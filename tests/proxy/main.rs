@@ -8,6 +8,7 @@ mod support;
 
 mod connections;
 mod entry_points;
+mod flood;
 mod forward;
 mod framing;
 mod grants;

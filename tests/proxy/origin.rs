@@ -24,7 +24,7 @@ pub struct Origin {
 
 impl Origin {
     /// Starts an origin that answers each request with the raw response that `answer` returns.
-    pub async fn start(answer: impl Fn(&str) -> String + Send + Sync + 'static) -> Self {
+    pub async fn start<B: Into<Vec<u8>>>(answer: impl Fn(&str) -> B + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         let received: Arc<Mutex<Vec<String>>> = Arc::default();
@@ -38,7 +38,8 @@ impl Origin {
                         return;
                     }
                     to_note.lock().unwrap().push(request.clone());
-                    stream.write_all(answer(&request).as_bytes()).await.ok();
+                    let answer = answer(&request).into();
+                    stream.write_all(&answer).await.ok();
                 });
             }
         });

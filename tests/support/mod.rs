@@ -9,6 +9,7 @@ pub mod command;
 pub mod disk;
 pub mod flow;
 pub mod http;
+pub mod http2;
 pub mod process;
 pub mod provider;
 pub mod raw;

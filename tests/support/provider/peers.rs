@@ -58,7 +58,10 @@ pub async fn answering(
 }
 
 /// A server with TLS and one answer a connection: the raw response to the request. Gives its port.
-pub async fn over_tls(acceptor: TlsAcceptor, answer: impl Fn(&str) -> String + Send + Sync + 'static) -> u16 {
+pub async fn over_tls<B: Into<Vec<u8>>>(
+    acceptor: TlsAcceptor,
+    answer: impl Fn(&str) -> B + Send + Sync + 'static,
+) -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let port = listener.local_addr().expect("an address").port();
     let answer = Arc::new(answer);
@@ -68,7 +71,8 @@ pub async fn over_tls(acceptor: TlsAcceptor, answer: impl Fn(&str) -> String + S
             tokio::spawn(async move {
                 let Ok(mut stream) = acceptor.accept(stream).await else { return };
                 let request = read_request(&mut stream).await;
-                stream.write_all(answer(&request).as_bytes()).await.ok();
+                let answer = answer(&request).into();
+                stream.write_all(&answer).await.ok();
                 stream.shutdown().await.ok();
             });
         }
