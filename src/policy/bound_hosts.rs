@@ -2,6 +2,7 @@
 //! be passed on without a credential.
 
 use std::collections::BTreeSet;
+use std::net::Ipv6Addr;
 
 use url::Url;
 
@@ -26,13 +27,13 @@ impl BoundHosts {
                 self.add_below(name);
                 self.hosts.insert(name.to_owned());
             }
-            None => _ = self.hosts.insert(host),
+            None => _ = self.hosts.insert(unmapped(&host)),
         }
     }
 
     /// Adds the host of a URL.
     pub fn add_url(&mut self, url: &Url) {
-        self.hosts.extend(Destination::of_url(url).map(|own| own.host().to_owned()));
+        self.hosts.extend(Destination::of_url(url).map(|own| unmapped(own.host())));
     }
 
     /// Adds all names below this one.
@@ -43,8 +44,16 @@ impl BoundHosts {
     /// Returns true if the host of the destination is in the set.
     pub fn contains(&self, destination: &Destination) -> bool {
         let host = destination.host();
-        self.hosts.contains(host) || host.match_indices('.').any(|(dot, _)| self.below.contains(&host[dot..]))
+        self.hosts.contains(&unmapped(host))
+            || host.match_indices('.').any(|(dot, _)| self.below.contains(&host[dot..]))
     }
+}
+
+/// Returns an IPv4 address that is written as an IPv6 address in its own form, and any other host as it
+/// is.
+fn unmapped(host: &str) -> String {
+    let address = host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')?.parse::<Ipv6Addr>().ok());
+    address.and_then(|address| address.to_ipv4_mapped()).map_or_else(|| host.to_owned(), |address| address.to_string())
 }
 
 #[cfg(test)]
@@ -62,6 +71,9 @@ mod tests {
             ("api.example.com:443", true),
             ("API.example.com:22", true),
             ("192.0.2.1:443", true),
+            ("[::ffff:192.0.2.1]:443", true),
+            ("[::ffff:c000:201]:443", true),
+            ("[::ffff:192.0.2.2]:443", false),
             ("[2001:DB8::1]:80", true),
             ("wild.example:1", true),
             ("a.b.wild.example:1", true),

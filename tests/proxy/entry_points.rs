@@ -7,7 +7,7 @@ use hyper::client::conn::http2::SendRequest;
 use serde_json::{Value, json};
 use strongroom::http::Limits;
 use strongroom::permission::Permission;
-use strongroom::vault::AuditContext;
+use strongroom::vault::{ApiKeyUpdate, AuditContext, Unmatched};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
@@ -318,6 +318,28 @@ async fn grants_hold_everywhere() {
         assert!(audited(server, "proxy.request").is_empty(), "{point:?}: no secret was read");
         assert!(audited(server, "proxy.refuse").len() >= 4, "{point:?}: {:?}", audited(server, "proxy.refuse"));
         assert_eq!(points.send(point, "GET", "/a/b", &[], "").await.status, 200, "{point:?}");
+    }
+}
+
+/// A key that may reach other hosts without a credential is judged as any other key at the hosts of
+/// its credentials.
+#[tokio::test]
+async fn tunnels_to_other_hosts_open_no_way_round() {
+    for point in ENTRY_POINTS {
+        let points = EntryPoints::fine().await;
+        let server = points.server(point);
+        let key = server.vault.api_keys().authenticate(points.agent(point)).unwrap().unwrap().id;
+        let update = ApiKeyUpdate { unmatched: Some(Unmatched::Tunnel), ..ApiKeyUpdate::default() };
+        server.vault.api_keys().update(key, update, &AuditContext::system()).await.unwrap().unwrap();
+        let mine = [("Authorization", "Bearer mine")];
+        assert_eq!(points.send(point, "GET", "/a", &mine, "").await.status, 200, "{point:?}");
+        let sent = points.received(point).pop().unwrap();
+        assert_eq!(values(&sent, "Authorization"), [format!("Bearer {SECRET}")], "{point:?}");
+        grant(&points, point, json!({"effect": "allow"})).await;
+        grant(&points, point, json!({"effect": "deny", "paths": ["/v1/a"]})).await;
+        let got = points.send(point, "GET", "/a", &mine, "").await;
+        got.is_refused(403, "not-granted", &format!("{point:?}"));
+        assert_eq!(points.received(point).len(), 1, "{point:?}");
     }
 }
 
