@@ -165,6 +165,7 @@ fn client_of(dialer: Dialer) -> PooledClient {
         .http1_max_headers(100)
         .http1_max_buf_size(MAX_HEADERS)
         .http1_preserve_header_case(true)
+        .http1_title_case_headers(true)
         .http2_max_header_list_size(u32::try_from(MAX_HEADERS).unwrap_or(u32::MAX))
         .set_host(false)
         .build(dialer)

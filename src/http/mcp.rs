@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::stream;
 use http::request::Parts;
-use http::{HeaderValue, Method, Request, StatusCode, header};
+use http::{Extensions, HeaderValue, Method, Request, StatusCode, header};
 use http_body_util::{BodyExt as _, Full};
 use serde_json::{Value, json};
 use url::Url;
@@ -210,9 +210,20 @@ impl CallerTools<'_> {
         let ToolRequest { credential, authority, method, target, headers, body, .. } = request;
         let body = Full::new(body).map_err(|never| -> BoxError { match never {} }).boxed_unsync();
         let caller = self.caller.clone();
-        let (scheme, upgrade, share) = (None, None, self.app.share_of(&caller));
-        let request =
-            ProxyRequest { caller, share, credential, authority, scheme, method, target, headers, body, upgrade };
+        let share = self.app.share_of(&caller);
+        let request = ProxyRequest {
+            caller,
+            share,
+            credential,
+            authority,
+            scheme: None,
+            method,
+            target,
+            headers,
+            extensions: Extensions::new(),
+            body,
+            upgrade: None,
+        };
         match Box::pin(self.proxy.send(request)).await {
             Ok(response) => self.read(response).await,
             Err(refusal) => {

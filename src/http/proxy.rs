@@ -113,6 +113,7 @@ async fn carry_out(
             target: place.target,
             headers: parts.headers,
             upgrade: parts.extensions.remove(),
+            extensions: parts.extensions,
             body: body.map_err(|error: hyper::Error| -> BoxError { Box::new(error) }).boxed_unsync(),
         })
     };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH};
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http::{Extensions, HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
 use url::Url;
@@ -41,6 +41,7 @@ pub(super) struct Admitted<'e> {
     pub(super) target: RequestTarget,
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
+    pub(super) extensions: Extensions,
     /// True if the caller's connection can become a WebSocket.
     pub(super) can_upgrade: bool,
 }
@@ -100,7 +101,7 @@ impl ProxyExchange<'_> {
         secret: &SecretToSend,
         body: Outgoing,
     ) -> Result<(Response<Incoming>, bool), ProxyError> {
-        let Admitted { egress, slots, bound, target, method, headers, can_upgrade, .. } = self.admitted;
+        let Admitted { egress, slots, bound, target, method, headers, extensions, can_upgrade, .. } = self.admitted;
         let mut head = injection.head(slots, &bound.destination, &bound.base_path, target, headers.clone())?;
         let uri = bound.uri(&head.target)?;
         let url = Url::parse(&uri.to_string()).map_err(|_| ProxyError::NotBound(bound.destination.authority()))?;
@@ -117,6 +118,7 @@ impl ProxyExchange<'_> {
         *request.method_mut() = method.clone();
         *request.uri_mut() = uri;
         *request.headers_mut() = head.headers;
+        *request.extensions_mut() = extensions.clone();
         let pool = self.summary.id.to_string();
         let sending = egress.stream(request, bound.is_chosen, &pool);
         let response = tokio::select! {

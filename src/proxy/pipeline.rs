@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Response, StatusCode};
+use http::{Extensions, HeaderMap, Method, Response, StatusCode};
 use hyper::body::Body as _;
 use hyper::upgrade::OnUpgrade;
 
@@ -91,6 +91,8 @@ pub struct ProxyRequest {
     pub target: String,
     /// The headers.
     pub headers: HeaderMap,
+    /// What hyper keeps of them besides: the case of their names over HTTP/1.1.
+    pub extensions: Extensions,
     /// The body.
     pub body: StreamedBody,
     /// The caller's connection, if it can become a WebSocket.
@@ -149,7 +151,9 @@ impl Proxy {
         asked: ProxyRequest,
         facts: &mut Option<ProxiedRequest>,
     ) -> Result<Response<StreamedBody>, ProxyError> {
-        let ProxyRequest { caller, share, authority, scheme, method, target, headers, body, upgrade, .. } = asked;
+        let ProxyRequest {
+            caller, share, authority, scheme, method, target, headers, extensions, body, upgrade, ..
+        } = asked;
         let broker = &self.0.broker;
         let place = self.0.running.try_acquire(share.name.clone()).ok_or(ProxyError::TooMany)?;
         if is_refused_method(&method) {
@@ -167,7 +171,7 @@ impl Proxy {
         let (bound, target) = bind(base.clone(), base_is_chosen, entry, place_there, &target)?;
         let slots = entry.map(AuthSlots::of).unwrap_or_default();
         let can_upgrade = upgrade.is_some();
-        let admitted = Admitted { egress, base, entry, slots, bound, target, method, headers, can_upgrade };
+        let admitted = Admitted { egress, base, entry, slots, bound, target, method, headers, extensions, can_upgrade };
         let permitted = self.judge(&caller, summary, &admitted, facts)?;
         let there = admitted.target.to_text();
         if placeholder.is_some_and(|text| is_misplaced(&text, &there, &admitted.headers, &admitted.slots)) {

@@ -10,6 +10,7 @@ use http::header::{
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 
 use super::body::{FilteredBody, RequestPlace, StreamedBody};
 use super::mask::MaskedForms;
@@ -25,7 +26,8 @@ pub(super) fn filtered(
     filter_headers(&mut head.headers, &forms);
     let is_text = is_uncompressed_text(&head.headers);
     let body = FilteredBody::new(body, idle, forms, is_text, place).boxed_unsync();
-    head.extensions = http::Extensions::new();
+    // What stays keeps the case of the headers' names. A reason phrase could repeat the secret.
+    head.extensions.remove::<ReasonPhrase>();
     Response::from_parts(head, body)
 }
 

@@ -9,6 +9,7 @@ use http::header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE}
 use http::{HeaderMap, HeaderValue, Response};
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::Incoming;
+use hyper::ext::ReasonPhrase;
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
@@ -51,7 +52,7 @@ pub(super) fn join(
     let (mut head, _) = response.into_parts();
     filter_headers(&mut head.headers, forms);
     ask(&mut head.headers);
-    head.extensions = http::Extensions::new();
+    head.extensions.remove::<ReasonPhrase>();
     tokio::spawn(async move {
         let _place = place;
         let Ok((caller, origin)) = tokio::try_join!(caller, origin) else { return };

@@ -18,4 +18,5 @@ mod origin;
 mod path_proxy;
 mod streams;
 mod tokens;
+mod unchanged;
 mod unmatched;

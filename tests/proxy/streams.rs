@@ -93,7 +93,7 @@ async fn length_of_a_body_is_kept() {
     origin.write_all(&vec![b'y'; length]).await.unwrap();
     let mut caller = sending.await.unwrap();
     let received = until(&mut caller, "\r\n\r\n").await;
-    assert!(received.contains(&format!("content-length: {length}\r\n")), "{received:.600}");
+    assert!(received.contains(&format!("Content-Length: {length}\r\n")), "{received:.600}");
 }
 
 /// The handshake of RFC 6455 §1.3.

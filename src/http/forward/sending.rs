@@ -60,6 +60,7 @@ impl ForwardServer {
                 target,
                 headers: parts.headers,
                 upgrade: parts.extensions.remove(),
+                extensions: parts.extensions,
                 body: body.map_err(|error: hyper::Error| -> BoxError { Box::new(error) }).boxed_unsync(),
             })
         };

@@ -65,6 +65,7 @@ where
             .header_read_timeout(limits.header_time)
             .max_header_size(limits.header_bytes)
             .max_buf_size(READ_BUFFER)
+            .preserve_header_case(true)
             .serve_connection(io, service)
             .with_upgrades()
     );
