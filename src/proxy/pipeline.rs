@@ -91,7 +91,7 @@ pub struct ProxyRequest {
     pub target: String,
     /// The headers.
     pub headers: HeaderMap,
-    /// What hyper keeps of them besides: the case of their names over HTTP/1.1.
+    /// The case of their names over HTTP/1.1, as hyper keeps it.
     pub extensions: Extensions,
     /// The body.
     pub body: StreamedBody,

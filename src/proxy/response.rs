@@ -37,7 +37,6 @@ pub(super) fn passed_on(response: Response<Incoming>, idle: Duration, place: Req
     remove_connection_headers(&mut head.headers);
     remove_own_headers(&mut head.headers);
     let body = FilteredBody::new(body, idle, Arc::new(MaskedForms::new(&[], &[])), false, place).boxed_unsync();
-    head.extensions = http::Extensions::new();
     Response::from_parts(head, body)
 }
 

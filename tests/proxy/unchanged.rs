@@ -12,6 +12,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use crate::forward::basic;
 use crate::origin::{BEARER, Origin, Scene};
+use crate::unmatched;
 
 /// Number of requests, each with an answer.
 const ROUNDS: usize = 60;
@@ -138,12 +139,20 @@ async fn messages_pass_as_they_are() {
     let (id, host) = (&scene.id, base.trim_start_matches("http://"));
     let path_proxy = format!("POST /v1/proxy/{id}/x HTTP/1.1\r\nHost: a\r\nX-API-Key: {}\r\n", scene.agent);
     let absolute = format!("POST {base}/v1/x HTTP/1.1\r\nHost: {host}\r\n{}", basic(&scene.agent));
+    let other = TcpListener::bind("127.0.0.2:0").await.unwrap();
+    let host = other.local_addr().unwrap();
+    let unmatched = format!("POST http://{host}/v1/x HTTP/1.1\r\nHost: {host}\r\n{}", basic(&scene.agent));
+    unmatched::allow(&scene).await;
+    let ways = [
+        (scene.server.address, path_proxy, &listener),
+        (scene.server.forward, absolute, &listener),
+        (scene.server.forward, unmatched, &other),
+    ];
     let (mut runner, strategy) = (TestRunner::deterministic(), sent());
     let mut next = || strategy.new_tree(&mut runner).unwrap().current();
     for round in 0..ROUNDS {
         let (request, answer) = (next(), next());
-        let (address, begin) =
-            if round % 2 == 0 { (scene.server.address, &path_proxy) } else { (scene.server.forward, &absolute) };
+        let (address, begin, listener) = &ways[round % ways.len()];
         let mut caller = TcpStream::connect(address).await.unwrap();
         caller.write_all(&request.bytes(begin)).await.unwrap();
         let (mut origin, _) = listener.accept().await.unwrap();

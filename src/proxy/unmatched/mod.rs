@@ -12,6 +12,7 @@ use http::header::HOST;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Request, Response};
 use http_body_util::BodyExt as _;
+use hyper::upgrade::OnUpgrade;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
@@ -126,7 +127,7 @@ impl PassThrough {
         let uri = http::Uri::builder().scheme("http").authority(authority.as_str()).path_and_query(target);
         parts.uri = uri.build().map_err(|_| unclear())?;
         parts.version = http::Version::HTTP_11;
-        parts.extensions = http::Extensions::new();
+        parts.extensions.remove::<OnUpgrade>();
         let progress = Progress::begin();
         let request = Request::from_parts(parts, NotedBody::new(body, progress.clone()).boxed_unsync());
         let sending = self.broker.egress().stream_unmatched(request, share);
