@@ -321,6 +321,8 @@ fn process_of_the_agent() {
     for path in ["/v1/integrations/credentials", "/v1/grants", "/v1/approvals"] {
         agent.try_to_read(path);
     }
+    let host = listed["credentials"][0]["hosts"][0].as_str().unwrap();
+    agent.try_unclear_hosts(host.rsplit(':').next().unwrap());
     agent.try_to_look_into_processes();
     std::fs::write("traffic", &agent.traffic).unwrap();
     writeln!(std::io::stderr(), "the agent is done: {} {}", std::process::id(), agent.mcp.id()).unwrap();
@@ -421,6 +423,23 @@ impl Agent {
         let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nX-API-Key: {key}\r\nConnection: close\r\n\r\n");
         let answer = self.exchange(server, &request);
         assert!(answer.starts_with("HTTP/1.1 403 "), "{path}: {answer}");
+    }
+
+    /// The relay neither passes on nor dials a host that can be read in several ways.
+    fn try_unclear_hosts(&mut self, port: &str) {
+        let corpus: Vec<String> = serde_json::from_str(include_str!("../support/ambiguous_hosts.json")).unwrap();
+        for text in corpus.iter().map(|text| text.replace("a.example", "localhost").replace("443", port)) {
+            // In a head, a line feed ends the line.
+            for target in
+                [format!("CONNECT {text}"), format!("GET http://{text}/")].iter().filter(|_| !text.contains('\n'))
+            {
+                let relay = variable("HTTPS_PROXY").unwrap();
+                let stream = TcpStream::connect(relay.strip_prefix("http://").unwrap()).unwrap();
+                let head = format!("{target} HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+                let answer = self.exchange(stream, &head);
+                assert!(!answer.starts_with("HTTP/1.1 2"), "{target:?}: {answer}");
+            }
+        }
     }
 
     /// The processes around it cannot be read.

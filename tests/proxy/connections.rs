@@ -164,3 +164,16 @@ async fn one_client_connection_serves_two_keys() {
         callers.is_separate(&format!("{point:?}"));
     }
 }
+
+#[tokio::test]
+async fn own_answers_are_not_cached_anywhere() {
+    let points = EntryPoints::fine().await;
+    for point in ENTRY_POINTS.into_iter().filter(|point| *point != EntryPoint::Mcp) {
+        let got = points.send(point, "TRACE", "/a", &[], "").await;
+        assert_eq!(got.status, 405, "{point:?}: {got:?}");
+        assert!(got.text.replace('"', "").contains("cache-control: no-store"), "{point:?}: {got:?}");
+        // The headers of an origin are its own.
+        let got = points.send(point, "GET", "/a", &[], "").await;
+        assert!(got.status == 200 && !got.text.contains("cache-control"), "{point:?}: {got:?}");
+    }
+}
