@@ -13,7 +13,8 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::{Extensions, Request, Response, Uri};
+use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
+use http::{Extensions, HeaderMap, Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
@@ -115,7 +116,9 @@ impl StreamingClient {
         // A connection that becomes a WebSocket serves no other request, and speaks HTTP/1.1.
         let is_upgrade = request.headers().contains_key(http::header::UPGRADE);
         let client = if is_upgrade { client_of(self.upgrades.clone()) } else { self.client(pool) };
-        client.request(request).await.map_err(|error| classify_streaming(&error))
+        let mut response = client.request(request).await.map_err(|error| classify_streaming(&error))?;
+        settle_framing(response.headers_mut())?;
+        Ok(response)
     }
 
     /// Opens a connection for a tunnel. It counts as none of the sockets for requests: the caller
@@ -154,6 +157,19 @@ impl StreamingClient {
         }
         client
     }
+}
+
+/// Requires a response whose end is clear (RFC 9112 §6.3): hyper takes one with an unknown transfer
+/// coding as it is. A length beside chunks does not count, and is removed.
+fn settle_framing(headers: &mut HeaderMap) -> Result<(), EgressError> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => return Ok(()),
+        (Some(coding), None) if coding.as_bytes().trim_ascii().eq_ignore_ascii_case(b"chunked") => {}
+        _ => return Err(EgressError::Garbled),
+    }
+    headers.remove(CONTENT_LENGTH);
+    Ok(())
 }
 
 fn client_of(dialer: Dialer) -> PooledClient {

@@ -274,6 +274,22 @@ async fn other_hosts_are_reached_through_the_relay() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn answers_of_other_hosts_have_one_end() {
+    use std::io::{Read as _, Write as _};
+    let scene = Scene::new().await;
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        assert!(stream.read(&mut [0; 1024]).unwrap() > 0);
+        let head = "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n";
+        stream.write_all(format!("{head}4\r\nfine\r\n0\r\n\r\n").as_bytes()).unwrap();
+    });
+    let (_, stdout, stderr) = scene.shell(&[], &format!("curl -sS -i --noproxy '' -x \"$http_proxy\" {url}"));
+    assert!(stdout.ends_with("\r\n\r\nfine") && !stdout.to_lowercase().contains("content-length"), "{stdout}{stderr}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn check_shows_what_goes_through_the_relay() {
     let scene = Scene::new().await;
     let (code, stdout, stderr) = scene.installation.start(&["run", "--check"], &[PATH]).end();

@@ -1,5 +1,7 @@
 //! Requests that two programs could cut in different places, and connections that would become another protocol.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use crate::entry_points::{ENTRY_POINTS, EntryPoint, EntryPoints};
@@ -282,4 +284,88 @@ async fn framing_of_http2_hides_no_request() {
         assert!(points.secure.received().iter().all(|request| !request.contains("hidden")), "{lines:?}");
     }
     assert!(points.secure.received().is_empty(), "{:#?}", points.secure.received());
+}
+
+/// Heads of answers whose end is unclear, or that are no HTTP.
+const UNCLEAR_ANSWERS: [&str; 18] = [
+    "HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5",
+    "HTTP/1.1 200 OK\r\nContent-Length: 4, 5",
+    "HTTP/1.1 200 OK\r\nContent-Length: -4",
+    "HTTP/1.1 200 OK\r\nContent-Length: +4",
+    "HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999",
+    "HTTP/1.1 200 OK\r\nContent-Length : 4",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked, identity",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nTransfer-Encoding: chunked",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: xchunked",
+    "HTTP/1.1 200 OK\r\nTransfer-Encoding: identity",
+    "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 4",
+    "HTTP/1.1 200 OK\r\nX: a\rLocation: b\r\nContent-Length: 4",
+    "HTTP/1.1 200 OK\r\nX: a\0b\r\nContent-Length: 4",
+    "HTTP/1.1 200 OK\r\nno colon\r\nContent-Length: 4",
+    "HTTP/1.1 1000 OK\r\nContent-Length: 4",
+    "HTTP/3.0 200 OK\r\nContent-Length: 4",
+    "HTTP/1.1 103 Early Hints",
+];
+
+/// Returns the answers to one request at this entry point, once its connection has ended.
+async fn answers_to(points: &EntryPoints, point: EntryPoint, wanted: &str) -> String {
+    let mut wire = points.wire(point).await.unwrap();
+    let (target, host, key) = (wire.target("/a"), &wire.host, &wire.key);
+    // The origin writes the bytes that the request names.
+    let wanted = STANDARD.encode(wanted);
+    let lines = format!("Host: {host}\r\n{key}X-Answer: {wanted}\r\nConnection: close\r\n");
+    wire.raw.send(format!("GET {target} HTTP/1.1\r\n{lines}\r\n")).await;
+    wire.raw.end().await
+}
+
+async fn obedient() -> EntryPoints {
+    EntryPoints::open(|request| STANDARD.decode(values(request, "X-Answer").join("")).unwrap()).await
+}
+
+#[tokio::test]
+async fn unclear_answers_are_refused_everywhere() {
+    let points = obedient().await;
+    for point in wired().filter(|point| *point != EntryPoint::Mcp) {
+        for head in UNCLEAR_ANSWERS {
+            let answers = answers_to(&points, point, &format!("{head}\r\n\r\nfine")).await;
+            assert!(answers.starts_with("HTTP/1.1 502 "), "{point:?} {head:?}: {answers}");
+            assert_eq!(answers.matches("HTTP/1.1 ").count(), 1, "{point:?} {head:?}: {answers}");
+        }
+        let interim = "HTTP/1.1 103 Early Hints\r\n\r\n".repeat(200);
+        assert!(answers_to(&points, point, &interim).await.starts_with("HTTP/1.1 502 "), "{point:?}");
+    }
+}
+
+#[tokio::test]
+async fn one_answer_of_an_origin_is_passed_on_everywhere() {
+    let points = obedient().await;
+    for point in wired().filter(|point| *point != EntryPoint::Mcp) {
+        for length in ["", "Content-Length: 1\r\n", "Content-Length: 100\r\n"] {
+            for head in
+                [format!("{length}Transfer-Encoding: chunked"), format!("Transfer-Encoding: chunked\r\n{length}")]
+            {
+                let wanted = format!("HTTP/1.1 200 OK\r\n{}\r\n\r\n4\r\nfine\r\n0\r\n\r\n", head.trim_end());
+                let answers = answers_to(&points, point, &wanted).await.to_lowercase();
+                assert!(answers.contains("transfer-encoding: chunked\r\n"), "{point:?} {head:?}: {answers}");
+                assert!(!answers.contains("content-length"), "{point:?} {head:?}: {answers}");
+                assert!(answers.ends_with("\r\n\r\n4\r\nfine\r\n0\r\n\r\n"), "{point:?} {head:?}: {answers}");
+            }
+        }
+        let two = "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfineHTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nhidden";
+        let answers = answers_to(&points, point, two).await;
+        assert!(answers.ends_with("\r\n\r\nfine"), "{point:?}: {answers}");
+        // The end of an answer that is cut off is not made up.
+        for cut in [
+            "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfi",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfi\r\n",
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nfi\r\nzz\r\n0\r\n\r\n",
+        ] {
+            let answers = answers_to(&points, point, cut).await;
+            assert!(
+                !answers.ends_with("0\r\n\r\n") && !answers.to_lowercase().contains("content-length: 2"),
+                "{answers}"
+            );
+        }
+    }
 }

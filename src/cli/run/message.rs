@@ -1,7 +1,7 @@
 //! Heads of the requests and responses that the relay passes on, and its own answers.
 
 use bytes::Bytes;
-use http::header::{CONNECTION, CONTENT_TYPE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, TE, TRANSFER_ENCODING, UPGRADE};
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
@@ -42,6 +42,10 @@ pub(super) fn remove_connection_headers(headers: &mut HeaderMap) {
 /// Returns a response to the client.
 pub(super) fn returned(response: Response<Incoming>) -> Response<StreamBody> {
     let (mut parts, body) = response.into_parts();
+    // A length beside chunks does not count (RFC 9112 §6.3).
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        parts.headers.remove(CONTENT_LENGTH);
+    }
     for name in [CONNECTION, TRANSFER_ENCODING, HeaderName::from_static("keep-alive")] {
         parts.headers.remove(name);
     }
