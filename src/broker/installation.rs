@@ -64,7 +64,7 @@ impl Installation {
     pub fn egress(&self) -> Result<Egress, EgressSetupError> {
         let settings = &self.config.egress;
         Egress::new(&settings.allow, &settings.ca_certificates, self.config.proxy.connect_timeout)?
-            .with_private(self.config.private_networks())
+            .with_providers(self.config.provider_egress())
     }
 
     /// Builds a broker around an open vault, for use cases that send requests.

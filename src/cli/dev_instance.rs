@@ -147,8 +147,8 @@ fn own_settings(config: &Config) -> Vec<(String, Value)> {
     if let Unlock::MasterKey(SecretSource::File(path)) = &config.vault.unlock {
         made.push(("vault.master_key".to_owned(), json!({ "file": path })));
     }
-    for (name, private) in config.private_networks().filter(|(_, private)| !private.is_empty()) {
-        made.push((format!("providers.{name}.allow_private"), networks(private).into()));
+    for provider in config.provider_egress().filter(|provider| !provider.allow_private.is_empty()) {
+        made.push((format!("providers.{}.allow_private", provider.name), networks(provider.allow_private).into()));
     }
     made
 }

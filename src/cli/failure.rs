@@ -129,7 +129,7 @@ impl From<StartError> for Failure {
         match error {
             StartError::Vault(error) => error.into(),
             StartError::Egress(_) => {
-                Self::configuration(error.to_string()).advise("check egress.ca_certificates in the configuration")
+                Self::configuration(error.to_string()).advise("check the file in the configuration")
             }
         }
     }

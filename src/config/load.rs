@@ -18,6 +18,7 @@ use super::settings::{Config, ServerSettings};
 use super::show::shown;
 use super::table::{Takes, nearest, setting};
 use super::{layers, warnings};
+use crate::egress::check_authorities;
 use crate::id::{IssuerName, ProviderName};
 use crate::jose::SigningKey;
 use crate::validation::{self, Fault, Format, InputProblem};
@@ -182,7 +183,8 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
     faults.extend(finish(&mut config, &location));
     config.resolve(&input.folder);
     config.secrets = SecretReader::new(input.environment, variables_with_secrets(&config));
-    let unread = read_client_secrets(&mut config.providers, &config.secrets, client_secrets, &location);
+    let mut unread = read_client_secrets(&mut config.providers, &config.secrets, client_secrets, &location);
+    unread.extend(unusable_authorities(&config, client_secrets, &location));
     if client_secrets == ClientSecrets::Require {
         faults.extend(unread);
     } else {
@@ -204,7 +206,7 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
 }
 
 /// The keys of `[providers.NAME]` that do not belong to the provider's entry.
-const CLIENT_KEYS: [&str; 12] = [
+const CLIENT_KEYS: [&str; 13] = [
     "enabled",
     "exportable",
     "client_id",
@@ -215,6 +217,7 @@ const CLIENT_KEYS: [&str; 12] = [
     "lend_client",
     "lend_scopes",
     "allow_private",
+    "ca",
     "assume_s256",
     "legacy",
 ];
@@ -226,7 +229,9 @@ fn take_entries(settings: &mut Document) -> BTreeMap<ProviderName, EntryPatch> {
     let Some(Value::Object(providers)) = settings.values.get_mut("providers") else { return entries };
     for (name, provider) in providers {
         let (Ok(parsed), Value::Object(provider)) = (name.parse::<ProviderName>(), provider) else { continue };
-        let ours = |key: &str| CLIENT_KEYS.iter().any(|ours| strsim::damerau_levenshtein(key, ours) <= 2);
+        // Of a short key, every other short one is only two letters away.
+        let is_similar = |key: &str, ours: &str| ours.len() > 4 && strsim::damerau_levenshtein(key, ours) <= 2;
+        let ours = |key: &str| CLIENT_KEYS.iter().any(|ours| key == *ours || is_similar(key, ours));
         let (client, values) = std::mem::take(provider).into_iter().partition(|(key, _)| ours(key));
         *provider = client;
         let section = format!("providers.{name}");
@@ -363,6 +368,18 @@ fn read_client_secrets(
         }
     }
     findings
+}
+
+/// Returns a finding for each file with certification authorities that is unusable, unless the
+/// command sends no requests.
+fn unusable_authorities(config: &Config, wanted: ClientSecrets, location: &impl Fn(&str) -> Location) -> Vec<Finding> {
+    let sends = wanted != ClientSecrets::Leave;
+    let files = config.authorities().filter(|_| sends);
+    let check = |(key, path): (String, &PathBuf)| {
+        let fault = check_authorities(path).err()?;
+        Some(Finding::new(location(&key), key, fault.to_string()))
+    };
+    files.filter_map(check).collect()
 }
 
 /// Sorts the faults by file and line, each once. A line that is not TOML has no other faults.

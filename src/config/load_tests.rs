@@ -24,6 +24,26 @@ fn warnings(text: &str) -> String {
 }
 
 #[test]
+fn file_with_authorities_is_checked_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("empty.pem"), "nothing\n").unwrap();
+    let text = "[egress]\nca_certificates = [\"empty.pem\"]\n[providers.gitlab]\nca = \"none.pem\"\n\
+                [providers.github]\nca = \"empty.pem\"\n[providers.slack]\nca = 1\n";
+    let path = folder.path();
+    let faults = Config::from_toml(text, path).unwrap_err().to_string();
+    for part in [
+        "toml:8: providers.slack.ca: this is a whole number; write a path in quotes",
+        "toml:2: egress.ca_certificates[0]: ",
+        "toml:4: providers.gitlab.ca: ",
+        "none.pem: No such file",
+        "toml:6: providers.github.ca: ",
+        "empty.pem: the file has no usable PEM certificate",
+    ] {
+        assert!(faults.contains(part), "{part}: {faults}");
+    }
+}
+
+#[test]
 fn doubled_path_in_the_public_url_is_a_fault() {
     let with = |url: &str, base: &str| format!("[server]\npublic_url = \"{url}\"\nbase_path = \"{base}\"\n");
     for (url, base) in [
@@ -121,7 +141,7 @@ fn comments_of_the_example_are_legal_settings() {
         .filter_map(|line| line.strip_prefix("# "))
         .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
         .filter(|line| {
-            !["listen = ", "tls.", "passphrase", "directory", "epoch_file", "retention", "client_key = "]
+            !["listen = ", "tls.", "passphrase", "directory", "epoch_file", "retention", "client_key = ", "ca = "]
                 .iter()
                 .any(|begins| line.starts_with(begins))
         })

@@ -1,7 +1,7 @@
 //! Settings of the catalogue and of each provider.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use ipnet::IpNet;
@@ -70,6 +70,9 @@ pub struct ProviderSettings {
     /// Networks that are not public, in which servers that callers choose may be.
     #[serde(default, deserialize_with = "fields::each")]
     pub allow_private: Vec<IpNet>,
+    /// PEM file with certification authorities that are trusted for this provider alone.
+    #[serde(default, deserialize_with = "fields::some_path")]
+    pub ca: Option<PathBuf>,
     /// The changes of the catalogue's entry, or a whole entry.
     #[serde(skip)]
     pub entry: EntryPatch,

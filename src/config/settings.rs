@@ -17,6 +17,7 @@ use super::provider_settings::{CatalogSettings, ProviderSettings};
 use super::secret_source::{SecretReader, SecretSource, Unlock};
 use super::show::Shown;
 use super::trusted_issuers::TrustedIssuer;
+use crate::egress::ProviderEgress;
 use crate::id::{IssuerName, ProviderName};
 
 const DAY: u64 = 86_400;
@@ -92,13 +93,25 @@ impl Config {
             _ => None,
         });
         let tls = self.server.tls.iter().flat_map(|tls| [&tls.certificate, &tls.key]);
-        let others = self.file.iter().chain(&self.vault.epoch_file).chain(&self.egress.ca_certificates);
+        let others = self.file.iter().chain(&self.vault.epoch_file).chain(self.authorities().map(|(_, path)| path));
         secrets.chain(tls).chain(others).map(PathBuf::as_path).collect()
     }
 
-    /// Returns `allow_private` of each provider.
-    pub fn private_networks(&self) -> impl Iterator<Item = (&str, &[IpNet])> {
-        self.providers.iter().map(|(name, provider)| (name.as_str(), provider.allow_private.as_slice()))
+    /// Returns each file with certification authorities, with its key.
+    pub(super) fn authorities(&self) -> impl Iterator<Item = (String, &PathBuf)> {
+        let all = self.egress.ca_certificates.iter().enumerate();
+        let all = all.map(|(at, path)| (format!("egress.ca_certificates[{at}]"), path));
+        let own = self.providers.iter().filter_map(|(name, provider)| Some((name, provider.ca.as_ref()?)));
+        all.chain(own.map(|(name, path)| (format!("providers.{name}.ca"), path)))
+    }
+
+    /// Returns what each provider has for its requests alone.
+    pub fn provider_egress(&self) -> impl Iterator<Item = ProviderEgress<'_>> {
+        self.providers.iter().map(|(name, provider)| ProviderEgress {
+            name: name.as_str(),
+            allow_private: &provider.allow_private,
+            ca: provider.ca.as_deref(),
+        })
     }
 
     /// Makes every relative path absolute.
@@ -115,6 +128,9 @@ impl Config {
             Unlock::MasterKey(source) | Unlock::Passphrase(source) => Some(source),
             Unlock::Prompt | Unlock::Stdin => None,
         };
+        for path in self.providers.values_mut().filter_map(|provider| provider.ca.as_mut()) {
+            *path = folder.join(&*path);
+        }
         let clients = self.providers.values_mut().flat_map(|provider| {
             let secrets = provider.client_secret_source.iter_mut().chain(&mut provider.further_secret_sources);
             secrets.chain(&mut provider.client_key_source)

@@ -181,6 +181,8 @@ pub const SETTINGS: &[Setting] = &[
         "Scopes that such tokens may have. A request without scopes gets the provider's default_scopes or, if it has none, all of these."),
     setting_of("providers.NAME.allow_private", Takes::List, None,
         "Networks that are not public, where servers that callers choose for this provider may live. Every key with MANAGE_INTEGRATIONS can reach them."),
+    setting_of("providers.NAME.ca", Takes::Path, None,
+        "PEM file with certification authorities that are trusted in addition to the others, for requests to this provider alone: a server of your own with a private CA."),
     setting_of("providers.NAME.assume_s256", Takes::Switch, None,
         "For MCP servers: trust that an authorization server supports PKCE with S256 although its metadata do not say so, as those of Entra ID and Amazon Cognito."),
     setting_of("providers.NAME.legacy", Takes::Switch, None,

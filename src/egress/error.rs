@@ -62,7 +62,7 @@ pub enum NotSent {
     #[error("it does not accept connections")]
     Connect,
     /// The certificate is not trusted, not valid now, or not for this name.
-    #[error("its certificate is not trusted; add a private authority to egress.ca_certificates")]
+    #[error("its certificate is not trusted; add a private authority to egress.ca_certificates or ca of the provider")]
     Certificate,
     /// The TLS handshake failed for another reason.
     #[error("the TLS handshake failed")]
@@ -98,20 +98,33 @@ pub enum AddressRefusal {
     Header,
 }
 
-/// Reason why the egress client could not be created.
+/// Reason why a file with certification authorities is unusable.
 #[derive(Debug, thiserror::Error)]
-pub enum EgressSetupError {
-    /// A file of `egress.ca_certificates` cannot be read.
-    #[error("egress.ca_certificates: {path}: {source}", path = .path.display())]
+pub enum AuthorityFileError {
+    /// The file cannot be read.
+    #[error("{path}: {source}", path = .path.display())]
     Unreadable {
         /// The file.
         path: PathBuf,
         /// The cause.
         source: io::Error,
     },
-    /// A file of `egress.ca_certificates` has no usable certificate.
-    #[error("egress.ca_certificates: {}: the file has no usable PEM certificate", .0.display())]
+    /// The file has no usable certificate.
+    #[error("{}: the file has no usable PEM certificate", .0.display())]
     NoCertificate(PathBuf),
+}
+
+/// Reason why the egress client could not be created.
+#[derive(Debug, thiserror::Error)]
+pub enum EgressSetupError {
+    /// A file with certification authorities is unusable.
+    #[error("{key}: {source}")]
+    Authorities {
+        /// The setting that names the file.
+        key: String,
+        /// The cause.
+        source: AuthorityFileError,
+    },
     /// The TLS library refused the settings.
     #[error("the egress client could not be set up (TLS settings)")]
     Client,

@@ -21,7 +21,7 @@ pub(crate) mod tests;
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,11 +31,12 @@ use ipnet::IpNet;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
-pub use error::{AddressRefusal, EgressError, EgressSetupError, NotSent};
+pub use error::{AddressRefusal, AuthorityFileError, EgressError, EgressSetupError, NotSent};
 pub use lookup_threads::{on_behalf_of, owner};
 pub use message::{BoxError, EgressLimits, EgressRequest, EgressResponse};
 pub use resolver::{Addresses, Lookup, system as system_resolver};
 pub use streaming::{MAX_SOCKETS, StreamBody};
+pub use tls::check_authorities;
 
 use connector::Connector;
 use guard::Guard;
@@ -46,23 +47,65 @@ use streaming::{StreamState, StreamingClient};
 ///
 /// Two kinds of URLs have separate rules and connections: `egress.allow` covers those that the
 /// catalogue or the operator fixes. Those that a caller, or a server that a caller chose, names are
-/// covered by the networks of [`Egress::with_private`] alone. Requests without a secret go to hosts that
+/// covered by the networks of [`Egress::with_providers`] alone. Requests without a secret go to hosts that
 /// callers name, and `egress.allow` covers those too.
 #[derive(Clone)]
 pub struct Egress {
     fixed: Connector,
     chosen: Connector,
-    /// Connectors for chosen URLs of the providers that may have them in private networks.
-    private: Arc<BTreeMap<String, Connector>>,
+    /// Connectors of the providers that have authorities or private networks of their own.
+    own: Arc<BTreeMap<String, OwnConnectors>>,
     /// True if every URL counts as chosen.
     all_chosen: bool,
-    tls: Arc<ClientConfig>,
-    /// Resolves chosen hosts.
-    lookup: resolver::Lookup,
-    limits: EgressLimits,
-    streams: Arc<StreamState>,
+    shared: Arc<Shared>,
     /// Opens connections to hosts without a credential.
     unmatched: Arc<StreamingClient>,
+}
+
+/// What one provider has for itself.
+#[derive(Clone, Copy, Debug)]
+pub struct ProviderEgress<'s> {
+    /// The name of the provider.
+    pub name: &'s str,
+    /// Networks that are not public, where its chosen URLs may be.
+    pub allow_private: &'s [IpNet],
+    /// PEM file with authorities that are trusted for its requests alone.
+    pub ca: Option<&'s Path>,
+}
+
+struct OwnConnectors {
+    fixed: Connector,
+    chosen: Connector,
+}
+
+/// What the connectors have in common.
+struct Shared {
+    allow: Vec<IpNet>,
+    ca_certificates: Vec<PathBuf>,
+    /// Resolves fixed hosts.
+    fixed_lookup: resolver::Lookup,
+    /// Resolves chosen hosts.
+    chosen_lookup: resolver::Lookup,
+    limits: EgressLimits,
+    streams: Arc<StreamState>,
+}
+
+impl Shared {
+    /// Returns the TLS settings, with the authorities of one provider.
+    fn tls(&self, own: Option<(String, &Path)>) -> Result<ClientConfig, EgressSetupError> {
+        let all = self.ca_certificates.iter().map(|path| ("egress.ca_certificates".to_owned(), path.as_path()));
+        tls::client_config(tls::roots(all.chain(own))?)
+    }
+
+    fn fixed(&self, tls: ClientConfig) -> Result<Connector, EgressSetupError> {
+        let guard = Guard::new(&self.allow, AddressRefusal::Address);
+        Connector::new(guard, tls, &self.limits, Arc::clone(&self.fixed_lookup), &self.streams)
+    }
+
+    fn chosen(&self, allow: &[IpNet], tls: ClientConfig) -> Result<Connector, EgressSetupError> {
+        let guard = Guard::new(allow, AddressRefusal::ChosenAddress);
+        Connector::new(guard, tls, &self.limits, Arc::clone(&self.chosen_lookup), &self.streams)
+    }
 }
 
 impl Egress {
@@ -95,41 +138,46 @@ impl Egress {
         allow: &[IpNet],
         ca_certificates: &[PathBuf],
         limits: EgressLimits,
-        (fixed, lookup): (resolver::Lookup, resolver::Lookup),
+        (fixed_lookup, chosen_lookup): (resolver::Lookup, resolver::Lookup),
     ) -> Result<Self, EgressSetupError> {
-        let tls = tls::client_config(ca_certificates)?;
-        let streams = Arc::<StreamState>::default();
-        let connector = |guard, lookup: &_| Connector::new(guard, tls.clone(), &limits, Arc::clone(lookup), &streams);
-        let fixed = connector(Guard::new(allow, AddressRefusal::Address), &fixed)?;
-        let chosen = connector(Guard::new(&[], AddressRefusal::ChosenAddress), &lookup)?;
-        let guard = Arc::new(Guard::new(allow, AddressRefusal::Address).with_plain_http());
-        let unmatched = StreamingClient::new(&guard, Arc::clone(&lookup), tls.clone(), limits.stream_connect, &streams);
-        let unmatched = Arc::new(unmatched);
-        let (private, tls) = (Arc::default(), Arc::new(tls));
-        Ok(Self { fixed, chosen, private, all_chosen: false, tls, lookup, limits, streams, unmatched })
+        let (allow, ca_certificates, streams) = (allow.to_vec(), ca_certificates.to_vec(), Arc::default());
+        let shared = Shared { allow, ca_certificates, fixed_lookup, chosen_lookup, limits, streams };
+        let tls = shared.tls(None)?;
+        let (fixed, chosen) = (shared.fixed(tls.clone())?, shared.chosen(&[], tls.clone())?);
+        let guard = Arc::new(Guard::new(&shared.allow, AddressRefusal::Address).with_plain_http());
+        let lookup = Arc::clone(&shared.chosen_lookup);
+        let unmatched = StreamingClient::new(&guard, lookup, tls, limits.stream_connect, &shared.streams);
+        let (unmatched, shared) = (Arc::new(unmatched), Arc::new(shared));
+        Ok(Self { fixed, chosen, own: Arc::default(), all_chosen: false, shared, unmatched })
     }
 
-    /// Returns the client with the networks that chosen URLs of single providers may be in, by
-    /// provider.
-    pub fn with_private<'n>(
+    /// Returns the client with what single providers have for themselves.
+    ///
+    /// # Errors
+    /// A file with authorities that is unusable.
+    pub fn with_providers<'s>(
         self,
-        networks: impl IntoIterator<Item = (&'n str, &'n [IpNet])>,
+        providers: impl IntoIterator<Item = ProviderEgress<'s>>,
     ) -> Result<Self, EgressSetupError> {
-        let connectors = networks.into_iter().filter(|(_, allow)| !allow.is_empty()).map(|(provider, allow)| {
-            let guard = Guard::new(allow, AddressRefusal::ChosenAddress);
-            let connector =
-                Connector::new(guard, (*self.tls).clone(), &self.limits, Arc::clone(&self.lookup), &self.streams)?;
-            Ok((provider.to_owned(), connector))
-        });
-        let private = Arc::new(connectors.collect::<Result<_, EgressSetupError>>()?);
-        Ok(Self { private, ..self })
+        let mut own = BTreeMap::new();
+        for ProviderEgress { name, allow_private, ca } in providers {
+            if allow_private.is_empty() && ca.is_none() {
+                continue;
+            }
+            let tls = self.shared.tls(ca.map(|path| (format!("providers.{name}.ca"), path)))?;
+            // Connections and TLS sessions are never shared between different roots.
+            let fixed = if ca.is_some() { self.shared.fixed(tls.clone())? } else { self.fixed.clone() };
+            let chosen = self.shared.chosen(allow_private, tls)?;
+            own.insert(name.to_owned(), OwnConnectors { fixed, chosen });
+        }
+        Ok(Self { own: Arc::new(own), ..self })
     }
 
     /// Returns the client for requests of one provider.
     #[must_use]
     pub fn of_provider(&self, name: &str) -> Self {
-        let chosen = self.private.get(name).unwrap_or(&self.chosen).clone();
-        Self { chosen, ..self.clone() }
+        let Some(OwnConnectors { fixed, chosen }) = self.own.get(name) else { return self.clone() };
+        Self { fixed: fixed.clone(), chosen: chosen.clone(), ..self.clone() }
     }
 
     /// Returns the client for a server that a caller chose, if `chosen`: every URL counts as chosen
@@ -147,7 +195,7 @@ impl Egress {
 
     /// Tells the client where this server listens, once: streaming requests are never sent there.
     pub fn set_own_listeners(&self, addresses: Vec<SocketAddr>) {
-        self.streams.own_listeners.set(addresses).ok();
+        self.shared.streams.own_listeners.set(addresses).ok();
     }
 
     /// Sends a request whose body is streamed, and returns the response with its body to be read.
@@ -193,10 +241,12 @@ impl Egress {
     /// # Errors
     /// A rejection of the guard, or the failure to get a complete response. Any status is `Ok`.
     pub async fn send(&self, request: EgressRequest) -> Result<EgressResponse, EgressError> {
-        let exchange = async { response::read(self.execute(request).await?, &self.limits).await };
+        let exchange = async { response::read(self.execute(request).await?, &self.shared.limits).await };
         // Connecting has its own, shorter limit, so at this limit the request has been
         // sent.
-        tokio::time::timeout(self.limits.total, exchange).await.unwrap_or(Err(EgressError::TooSlow { sent: true }))
+        tokio::time::timeout(self.shared.limits.total, exchange)
+            .await
+            .unwrap_or(Err(EgressError::TooSlow { sent: true }))
     }
 
     /// Sends the request and returns the response without its body, which may have no end: the
@@ -205,7 +255,7 @@ impl Egress {
     /// # Errors
     /// As for [`Egress::send`]; also if there is no head within `limit`.
     pub async fn send_for_head(&self, request: EgressRequest, limit: Duration) -> Result<EgressResponse, EgressError> {
-        let exchange = async { response::head(self.execute(request).await?, &self.limits) };
+        let exchange = async { response::head(self.execute(request).await?, &self.shared.limits) };
         tokio::time::timeout(limit, exchange).await.unwrap_or(Err(EgressError::TooSlow { sent: true }))
     }
 

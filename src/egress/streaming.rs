@@ -342,7 +342,7 @@ mod tests {
             }
         });
         let guard = Arc::new(Guard::new(&["127.0.0.0/8".parse().unwrap()], AddressRefusal::Address));
-        let (tls, wait) = (tls::client_config(&[]).unwrap(), Duration::from_secs(20));
+        let (tls, wait) = (tls::client_config(tls::roots([]).unwrap()).unwrap(), Duration::from_secs(20));
         let state = Arc::new(StreamState::new(1));
         let client = StreamingClient::new(&guard, resolver::system(), tls, wait, &state);
         for pool in ["a", "a", "b", "a"] {

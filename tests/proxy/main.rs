@@ -15,6 +15,7 @@ mod grants;
 mod hosts;
 mod mcp;
 mod origin;
+mod outgoing;
 mod path_proxy;
 mod streams;
 mod tokens;

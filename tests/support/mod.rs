@@ -117,7 +117,7 @@ impl Server {
         let (limits, lookup) = setup.egress;
         let (allow, authorities) = (&config.egress.allow, &config.egress.ca_certificates);
         let egress = Egress::assemble(allow, authorities, limits, lookup.unwrap_or_else(egress::system_resolver));
-        let egress = egress.and_then(|egress| egress.with_private(config.private_networks())).expect("the way out");
+        let egress = egress.and_then(|egress| egress.with_providers(config.provider_egress())).expect("the way out");
         let patches = config.providers.iter().map(|(name, settings)| (name, &settings.entry));
         let catalog = Arc::new(
             Catalog::build(patches).and_then(|catalog| catalog.restricted_to(&config)).expect("the catalogue is right"),

@@ -32,8 +32,9 @@ impl IssuerCache {
         let issuer = provider.entry.oauth.as_ref()?.issuer.as_ref()?;
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         let known = known.entry(provider.name.clone()).or_insert_with(|| {
-            let metadata = IssuerMetadata::new(issuer, self.egress.clone(), self.clock.clone());
-            let keys = IssuerKeys::new(issuer, self.egress.clone(), self.clock.clone());
+            let egress = self.egress.of_provider(provider.name.as_str());
+            let metadata = IssuerMetadata::new(issuer, egress.clone(), self.clock.clone());
+            let keys = IssuerKeys::new(issuer, egress, self.clock.clone());
             Arc::new(Issuer { metadata, keys })
         });
         Some(Arc::clone(known))

@@ -86,6 +86,7 @@ impl Installation {
     /// Checks that accounts can be connected at the provider.
     pub async fn check_provider(&self, provider: &Provider, egress: &Egress) -> ProviderReport {
         let (entry, path) = (&provider.entry, callback_path(provider.name.as_str()));
+        let egress = &egress.of_provider(provider.name.as_str());
         let connects = entry.oauth.is_some() || entry.mcp.is_some();
         let (mut inputs, mut discovery, mut endpoints) = (Vec::new(), None, Vec::new());
         if let Some(oauth) = &entry.oauth {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use url::Url;
 
 use super::tls::{Authority, https};
-use super::{failure, get};
+use super::{ProviderEgress, failure, get};
 use crate::egress::tests::hostile::{Hostile, resolving_to, response};
 use crate::egress::{AddressRefusal, Egress, EgressError, EgressRequest, LIMITS, NotSent, resolver};
 
@@ -86,7 +86,7 @@ async fn chosen_hosts_are_covered_by_allow_private_alone() {
     let server = Hostile::saying(response("200 OK", "text/plain", "")).await;
     let loopback: [IpNet; 1] = ["127.0.0.0/8".parse().unwrap()];
     let egress = Egress::assemble(&loopback, &[], LIMITS, resolver::system()).unwrap();
-    let egress = egress.with_private([("mcp", loopback.as_slice())]).unwrap();
+    let egress = egress.with_providers([ProviderEgress { name: "mcp", allow_private: &loopback, ca: None }]).unwrap();
     let sent = async |egress: Egress, chosen| {
         let request = EgressRequest { chosen, ..get(server.url("/")) };
         egress.send(request).await.map(|response| response.status.as_u16())

@@ -4,13 +4,14 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use http_body_util::{BodyExt as _, Empty};
 use rustls::pki_types::PrivateKeyDer;
 use tokio_rustls::TlsAcceptor;
 use url::Url;
 
 use super::{failure, get};
 use crate::egress::tests::hostile::{Hostile, ServerStep, resolving_to, response};
-use crate::egress::{Egress, EgressError, EgressSetupError, LIMITS, NotSent};
+use crate::egress::{Egress, EgressError, LIMITS, NotSent, ProviderEgress};
 
 /// A certificate authority and its server certificate for `provider.example`.
 pub(super) struct Authority {
@@ -71,13 +72,55 @@ async fn certificates_are_verified() {
     assert_eq!(failure(&strict, https("provider.example", port)).await, untrusted, "an unknown authority");
 }
 
+#[tokio::test]
+async fn authorities_of_a_provider_are_trusted_for_it_alone() {
+    let authority = Authority::new();
+    let server = authority.server("127.0.0.1:0").await;
+    let url = https("provider.example", server.address().port());
+    let lookup = resolving_to(&[Ipv4Addr::LOCALHOST.into()]);
+    let file = authority.file();
+    let private = ["127.0.0.0/8".parse().unwrap()];
+    let egress = Egress::assemble(&private, &[], LIMITS, lookup).unwrap();
+    let egress = egress
+        .with_providers([
+            ProviderEgress { name: "own", allow_private: &private, ca: Some(&file) },
+            ProviderEgress { name: "other", allow_private: &private, ca: None },
+        ])
+        .unwrap();
+    let untrusted = EgressError::NotSent(NotSent::Certificate);
+    let stream = async |name: &str, chosen| {
+        let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
+        let request = http::Request::get(url.as_str()).body(body).unwrap();
+        egress.of_provider(name).stream(request, chosen, "one pool").await.map(|response| response.status().as_u16())
+    };
+    for chosen in [false, true] {
+        // First the one that has a connection and a TLS session then.
+        let own = egress.of_provider("own").at_chosen_server(chosen);
+        assert_eq!(own.send(get(url.clone())).await.unwrap().body, "hello");
+        assert_eq!(stream("own", chosen).await, Ok(200));
+        for name in ["other", "third"] {
+            if name == "third" && chosen {
+                continue;
+            }
+            let other = egress.of_provider(name).at_chosen_server(chosen);
+            assert_eq!(failure(&other, url.clone()).await, untrusted, "{name}");
+            assert_eq!(stream(name, chosen).await, Err(untrusted), "{name}");
+        }
+        assert_eq!(stream("own", chosen).await, Ok(200));
+    }
+    assert_eq!(failure(&egress, url).await, untrusted, "no provider");
+}
+
 #[test]
 fn a_ca_file_without_certificates_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let empty = directory.path().join("empty.pem");
     std::fs::write(&empty, "nothing\n").unwrap();
     let error = Egress::new(&[], std::slice::from_ref(&empty), std::time::Duration::ZERO).err().unwrap();
-    assert!(matches!(&error, EgressSetupError::NoCertificate(path) if *path == empty), "{error}");
+    assert!(
+        error.to_string().starts_with("egress.ca_certificates: ") && error.to_string().contains("empty.pem"),
+        "{error}"
+    );
     let absent = directory.path().join("absent.pem");
     let error = Egress::new(&[], std::slice::from_ref(&absent), std::time::Duration::ZERO).err().unwrap();
     assert!(error.to_string().contains("absent.pem"), "{error}");
