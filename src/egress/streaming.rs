@@ -2,7 +2,7 @@
 //! nothing is held in memory.
 //!
 //! Connections are pooled for each credential, so that no connection that one credential opened
-//! carries a request with another one.
+//! carries a request with another one. The same holds for TLS sessions.
 
 use std::collections::HashMap;
 use std::io;
@@ -18,12 +18,14 @@ use http::{Extensions, HeaderMap, Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
-use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
+use hyper_rustls::builderstates::WantsProtocols1;
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::dns::Name;
 use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector, HttpInfo};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
+use rustls::client::Resumption;
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
@@ -64,6 +66,9 @@ impl Default for StreamState {
 /// Maximum number of credentials with connections of their own.
 const MAX_POOLS: usize = 1_024;
 
+/// TLS sessions that are kept for each credential: those of two hosts.
+const SESSIONS: usize = 16;
+
 /// Time after which an idle connection is closed.
 const IDLE: Duration = Duration::from_secs(30);
 
@@ -79,7 +84,9 @@ type PooledClient = Client<Dialer, StreamBody>;
 /// Pools of connections to the addresses that one guard admits.
 #[derive(Clone)]
 pub(super) struct StreamingClient {
-    pooled: Dialer,
+    tcp: HttpConnector<GuardedNames>,
+    /// TLS without sessions of earlier connections.
+    tls: ClientConfig,
     /// Opens connections that speak HTTP/1.1 alone.
     upgrades: Dialer,
     pools: Arc<Mutex<HashMap<String, (PooledClient, Instant)>>>,
@@ -99,11 +106,19 @@ impl StreamingClient {
         tcp.set_nodelay(true);
         // The connector sets the protocols itself.
         tls.alpn_protocols = Vec::new();
-        let connector = |tls| HttpsConnector::<HttpConnector>::builder().with_tls_config(tls).https_or_http();
-        let dialer = |https| Dialer { https, guard: Arc::clone(guard), connect, state: Arc::clone(state) };
-        let upgrades = dialer(connector(tls.clone()).enable_http1().wrap_connector(tcp.clone()));
-        let pooled = dialer(connector(tls).enable_http1().enable_http2().wrap_connector(tcp));
-        Self { pooled, upgrades, pools: Arc::default(), state: Arc::clone(state) }
+        tls.resumption = Resumption::disabled();
+        let https = connector(tls.clone()).enable_http1().wrap_connector(tcp.clone());
+        let upgrades = Dialer { https, guard: Arc::clone(guard), connect, state: Arc::clone(state) };
+        Self { tcp, tls, upgrades, pools: Arc::default(), state: Arc::clone(state) }
+    }
+
+    /// Opens the connections of one pool. TLS sessions are resumed in this pool alone: an origin could
+    /// take one for the same caller.
+    fn dialer_of_pool(&self) -> Dialer {
+        let mut tls = self.tls.clone();
+        tls.resumption = Resumption::in_memory_sessions(SESSIONS);
+        let https = connector(tls).enable_http1().enable_http2().wrap_connector(self.tcp.clone());
+        Dialer { https, ..self.upgrades.clone() }
     }
 
     /// Sends a request whose URI is absolute, and returns the response with its body to be read. The
@@ -150,13 +165,17 @@ impl StreamingClient {
         if pools.len() >= MAX_POOLS {
             pools.retain(|_, (_, used)| now.duration_since(*used) < IDLE);
         }
-        let client = client_of(self.pooled.clone());
+        let client = client_of(self.dialer_of_pool());
         // Under load a pool that is not kept costs its requests a connection each.
         if pools.len() < MAX_POOLS {
             pools.insert(pool.to_owned(), (client.clone(), now));
         }
         client
     }
+}
+
+fn connector(tls: ClientConfig) -> HttpsConnectorBuilder<WantsProtocols1> {
+    HttpsConnector::<HttpConnector>::builder().with_tls_config(tls).https_or_http()
 }
 
 /// Requires a response whose end is clear (RFC 9112 §6.3): hyper takes one with an unknown transfer

@@ -1,6 +1,7 @@
 //! Connections to an origin: none is shared by two credentials.
 
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 use bytes::Bytes;
@@ -11,14 +12,16 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use serde_json::json;
 use strongroom::http::Limits;
+use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpListener;
 use tokio_rustls::TlsAcceptor;
 
 use crate::entry_points::{ENTRY, ENTRY_POINTS, EntryPoint, EntryPoints};
 use crate::forward::Secure;
-use crate::origin::{Origin, Scene};
+use crate::origin::{Origin, Scene, response, values};
 use crate::support::Server;
 use crate::support::provider::authority::Authority;
+use crate::support::provider::peers;
 
 /// The secrets that the origin knows, and what it calls them.
 const SECRETS: [(&str, &str); 2] = [("sk-live-0123456789abcdef", "the first"), ("sk-of-the-second-one", "the second")];
@@ -63,6 +66,43 @@ async fn origin_of_connections(tls: Option<TlsAcceptor>, connections: &Connectio
     port
 }
 
+/// Starts an origin with TLS that ends each connection after one answer, and takes a session that is resumed for the
+/// same sender. Returns its port. `resumed` counts the resumed sessions.
+async fn origin_of_sessions(tls: TlsAcceptor, sessions: &Connections, resumed: &Arc<AtomicUsize>) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let (sessions, resumed) = (sessions.clone(), resumed.clone());
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let new = {
+                let mut all = sessions.lock().unwrap();
+                all.push(Vec::new());
+                u64::try_from(all.len() - 1).unwrap()
+            };
+            let accepting = tls.accept_with(stream, |tls| {
+                // The first session of a chain; if this one is resumed, its ticket has another number.
+                tls.set_resumption_data(&new.to_be_bytes());
+            });
+            let Ok(mut stream) = accepting.await else { continue };
+            let ticket =
+                stream.get_ref().1.received_resumption_data().map(|data| u64::from_be_bytes(data.try_into().unwrap()));
+            resumed.fetch_add(usize::from(ticket.is_some()), Ordering::SeqCst);
+            let request = peers::read_request(&mut stream).await;
+            let sent = values(&request, "Authorization").join("");
+            let name = SECRETS.iter().find(|(secret, _)| sent.ends_with(secret)).unwrap().1;
+            let first = {
+                let mut all = sessions.lock().unwrap();
+                let before = ticket.and_then(|number| all[usize::try_from(number).unwrap()].first().copied());
+                all[usize::try_from(new).unwrap()].extend(before.into_iter().chain([name]));
+                before.unwrap_or(name)
+            };
+            stream.write_all(response("200 OK", "", first).as_bytes()).await.ok();
+            stream.shutdown().await.ok();
+        }
+    });
+    port
+}
+
 /// A server with TLS and HTTP/2.
 fn http2(acceptor: &TlsAcceptor) -> TlsAcceptor {
     let mut config = rustls::ServerConfig::clone(acceptor.config());
@@ -91,12 +131,18 @@ struct TwoCallers {
 impl TwoCallers {
     async fn new() -> Self {
         let (connections, certificates) = (Connections::default(), Authority::new());
-        let origin = format!("http://127.0.0.1:{}", origin_of_connections(None, &connections).await);
         let tls = http2(&certificates.acceptor("localhost", 2020..2100));
-        let authority = format!("localhost:{}", origin_of_connections(Some(tls), &connections).await);
+        let port = origin_of_connections(Some(tls), &connections).await;
+        Self::before(port, &certificates, connections).await
+    }
+
+    /// The callers of a server before an origin with TLS.
+    async fn before(secure: u16, certificates: &Authority, connections: Connections) -> Self {
+        let origin = format!("http://127.0.0.1:{}", origin_of_connections(None, &connections).await);
+        let authority = format!("localhost:{secure}");
         let origin = Origin::at(origin);
         let plain = Scene::new(&origin, ENTRY).await;
-        let secure = Secure::before(authority, &certificates, Arc::default(), (ENTRY, Limits::default())).await;
+        let secure = Secure::before(authority, certificates, Arc::default(), (ENTRY, Limits::default())).await;
         let keys = (two_keys(&plain.server, &plain.id).await, two_keys(&secure.server, &secure.id).await);
         Self { points: EntryPoints { origin, plain, secure }, plain: keys.0, secure: keys.1, connections }
     }
@@ -130,6 +176,24 @@ async fn no_connection_is_shared_by_two_credentials() {
     let requests: usize = connections.iter().map(Vec::len).sum();
     assert_eq!(requests, ENTRY_POINTS.len() * 8);
     assert!(connections.len() < requests, "connections are used again: {connections:?}");
+}
+
+#[tokio::test]
+async fn no_tls_session_is_shared_by_two_credentials() {
+    let (sessions, certificates, resumed) = (Connections::default(), Authority::new(), Arc::default());
+    let port = origin_of_sessions(certificates.acceptor("localhost", 2020..2100), &sessions, &resumed).await;
+    let mut callers = TwoCallers::before(port, &certificates, sessions).await;
+    for point in [EntryPoint::TlsHttp1, EntryPoint::TlsHttp2] {
+        for _ in 0..3 {
+            for (number, (_, name)) in SECRETS.into_iter().enumerate() {
+                callers.become_caller(number);
+                let got = callers.points.send(point, "GET", "/a", &[], "").await;
+                assert!(got.status == 200 && got.text.contains(name), "{point:?} {name}: {got:?}");
+            }
+        }
+        callers.is_separate(&format!("{point:?}"));
+    }
+    assert!(resumed.load(Ordering::SeqCst) > 0, "sessions are resumed");
 }
 
 #[tokio::test]
