@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
+use http::header::ALLOW;
 use serde_json::Value;
 
 use super::problem::{self, Problem};
@@ -12,6 +14,9 @@ use crate::validation::RequestFault;
 
 const A_MINUTE: Duration = Duration::from_secs(60);
 const A_SECOND: Duration = Duration::from_secs(1);
+
+/// Methods that the proxy sends, of the registered ones.
+const SENT_METHODS: &str = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
 
 impl From<ProxyError> for Problem {
     fn from(error: ProxyError) -> Self {
@@ -28,13 +33,16 @@ impl From<ProxyError> for Problem {
             ProxyError::TooMany | ProxyError::NoMemory => {
                 return Self::new(&problem::RATE_LIMITED, error.to_string()).retry_after(A_SECOND);
             }
+            ProxyError::Method(_) => {
+                let problem = Self::new(&problem::METHOD_NOT_ALLOWED, error.to_string());
+                return problem.header(ALLOW, HeaderValue::from_static(SENT_METHODS));
+            }
             ProxyError::TooManyTunnels => {
                 return Self::new(&problem::OVERLOADED, error.to_string()).retry_after(A_SECOND);
             }
             ProxyError::Path(_) | ProxyError::Destination(_) | ProxyError::Spelling | ProxyError::HostNeeded(_) => {
                 &problem::PATH_NOT_CANONICAL
             }
-            ProxyError::Method(_) => &problem::METHOD_NOT_ALLOWED,
             ProxyError::MethodOverride(_) => &problem::METHOD_OVERRIDDEN,
             ProxyError::NotBound(_) | ProxyError::NoCredential(_) | ProxyError::NoAddress(_) => {
                 &problem::DESTINATION_NOT_ALLOWED
@@ -60,7 +68,6 @@ impl From<ProxyError> for Problem {
             ProxyError::NotBound(_)
                 | ProxyError::NoCredential(_)
                 | ProxyError::Destination(_)
-                | ProxyError::Method(_)
                 | ProxyError::HostNeeded(_)
         );
         let detail = error.to_string();

@@ -59,14 +59,18 @@ fn bind_to_entry(
         return Ok((Bound { destination: own, base_path, is_chosen }, target));
     };
     let target = RequestTarget::parse(target)?;
-    let named = Destination::parse_authority(scheme.unwrap_or(Scheme::Https), authority)?;
-    if own == named || scheme.is_none() && own.authority() == named.authority() {
+    // Without a scheme it is https, unless the credential is for this host by http alone.
+    let schemes = scheme.map_or(vec![Scheme::Https, Scheme::Http], |scheme| vec![scheme]);
+    let named = schemes.into_iter().map(|scheme| Destination::parse_authority(scheme, authority));
+    let named = named.collect::<Result<Vec<_>, _>>()?;
+    if named.contains(&own) {
         return Ok((Bound { destination: own, base_path, is_chosen }, target));
     }
-    if entry.is_some_and(|entry| entry.hosts.iter().any(|host| named.fits(&host.host))) {
-        return Ok((Bound { destination: named, base_path: String::new(), is_chosen: false }, target));
-    }
-    Err(ProxyError::NotBound(named.authority()))
+    let refused = ProxyError::NotBound(named[0].authority());
+    let is_listed =
+        |named: &Destination| entry.is_some_and(|entry| entry.hosts.iter().any(|host| named.fits(&host.host)));
+    let destination = named.into_iter().find(is_listed).ok_or(refused)?;
+    Ok((Bound { destination, base_path: String::new(), is_chosen: false }, target))
 }
 
 /// Binds the request to a host of the sealed pattern.

@@ -265,11 +265,20 @@ impl Injection {
 
     fn form(&self, slots: &AuthSlots, body: &[u8]) -> Result<Zeroizing<Vec<u8>>, InjectError> {
         let text = std::str::from_utf8(body).map_err(|_| InjectError::Body)?;
-        let is_kept = |pair: &&str| !pair.is_empty() && !AuthSlots::is_parameter(&slots.members, pair);
-        let kept = text.split('&').filter(is_kept).map(|pair| Zeroizing::new(pair.to_owned()));
-        let pairs = self.members.iter().map(|(name, secret)| pair(name, secret));
-        let form = joined(&kept.chain(pairs).collect::<Vec<_>>());
-        Ok(Zeroizing::new(form.as_bytes().to_vec()))
+        let (mut form, mut missing) = (Vec::new(), self.members.iter().collect::<Vec<_>>());
+        for sent in text.split('&').filter(|_| !text.is_empty()) {
+            if !AuthSlots::is_parameter(&slots.members, sent) {
+                form.push(Zeroizing::new(sent.to_owned()));
+            } else if let Some(at) =
+                missing.iter().position(|(name, _)| AuthSlots::is_parameter(std::slice::from_ref(name), sent))
+            {
+                // The first one gives way to the secret, and others of the name go.
+                let (name, secret) = missing.remove(at);
+                form.push(pair(name, secret));
+            }
+        }
+        form.extend(missing.into_iter().map(|(name, secret)| pair(name, secret)));
+        Ok(Zeroizing::new(joined(&form).as_bytes().to_vec()))
     }
 }
 

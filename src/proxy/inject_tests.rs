@@ -169,7 +169,8 @@ fn body_is_a_form_or_an_object() {
         injection.body(&slots, &headers, body.as_bytes()).map(|bytes| String::from_utf8(bytes.to_vec()).unwrap())
     };
     let form = "application/x-www-form-urlencoded; charset=utf-8";
-    assert_eq!(body(form, "a=%zz&api_token=x&API%5Ftoken=y&b").unwrap(), "a=%zz&b&api_token=k%261");
+    assert_eq!(body(form, "a=%zz&api_token=x&API%5Ftoken=y&b").unwrap(), "a=%zz&api_token=k%261&b");
+    assert_eq!(body(form, "&a=+%20&").unwrap(), "&a=+%20&&api_token=k%261");
     assert_eq!(body(form, "").unwrap(), "api_token=k%261");
     assert_eq!(body("Application/JSON", r#"{ "a":1}"#).unwrap(), r#"{"api_token":"k&1", "a":1}"#);
     assert_eq!(body("application/vnd.x+json", "{}").unwrap(), r#"{"api_token":"k&1"}"#);

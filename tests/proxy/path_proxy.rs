@@ -149,12 +149,24 @@ async fn other_hosts_are_refused() {
 }
 
 #[tokio::test]
+async fn listed_host_of_http_needs_no_scheme() {
+    let (origin, other) = (Origin::fine().await, Origin::fine().await);
+    let scene = Scene::new(&origin, &format!("{BEARER}\n[[providers.acme.hosts]]\nhost = \"{}\"", other.base)).await;
+    let authority = other.base.trim_start_matches("http://");
+    let path = format!("/v1/proxy/{}@{authority}/x", scene.id);
+    scene.server.get(&path).key(&scene.agent).send().await.is(200);
+    assert_eq!(other.header("Authorization"), [format!("Bearer {SECRET}")]);
+    assert!(origin.received().is_empty());
+}
+
+#[tokio::test]
 async fn methods_that_echo_or_tunnel_are_refused() {
     let origin = Origin::fine().await;
     let scene = Scene::new(&origin, BEARER).await;
     for method in ["TRACE", "TRACK"] {
         let method = Method::from_bytes(method.as_bytes()).unwrap();
-        scene.ask(method, "/").key(&scene.agent).send().await.is(405);
+        let refused = scene.ask(method, "/").key(&scene.agent).send().await.is(405);
+        assert_eq!(refused.header("Allow"), Some("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS"));
     }
     assert!(origin.received().is_empty());
     let head = scene.ask(Method::HEAD, "/").key(&scene.agent).send().await.is(200);
