@@ -86,7 +86,7 @@ type PooledClient = Client<Dialer, StreamBody>;
 pub(super) struct StreamingClient {
     tcp: HttpConnector<GuardedNames>,
     /// TLS without sessions of earlier connections.
-    tls: ClientConfig,
+    tls: Arc<ClientConfig>,
     /// Opens connections that speak HTTP/1.1 alone.
     upgrades: Dialer,
     pools: Arc<Mutex<HashMap<String, (PooledClient, Instant)>>>,
@@ -109,13 +109,13 @@ impl StreamingClient {
         tls.resumption = Resumption::disabled();
         let https = connector(tls.clone()).enable_http1().wrap_connector(tcp.clone());
         let upgrades = Dialer { https, guard: Arc::clone(guard), connect, state: Arc::clone(state) };
-        Self { tcp, tls, upgrades, pools: Arc::default(), state: Arc::clone(state) }
+        Self { tcp, tls: Arc::new(tls), upgrades, pools: Arc::default(), state: Arc::clone(state) }
     }
 
     /// Opens the connections of one pool. TLS sessions are resumed in this pool alone: an origin could
     /// take one for the same caller.
     fn dialer_of_pool(&self) -> Dialer {
-        let mut tls = self.tls.clone();
+        let mut tls = ClientConfig::clone(&self.tls);
         tls.resumption = Resumption::in_memory_sessions(SESSIONS);
         let https = connector(tls).enable_http1().enable_http2().wrap_connector(self.tcp.clone());
         Dialer { https, ..self.upgrades.clone() }
