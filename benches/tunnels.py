@@ -26,12 +26,11 @@ max_connections = {connections}
 [proxy]
 listen = "127.0.0.1:{port}"
 idle_timeout = "1h"
+allow_private = ["127.0.0.0/8"]
 [limits]
 proxied_per_key = {number}
 secrets_burst = {number}
 secrets_per_second_in_all = {number}
-[egress]
-allow = ["127.0.0.0/8"]
 """
 
 

@@ -64,7 +64,8 @@ impl Installation {
     pub fn egress(&self) -> Result<Egress, EgressSetupError> {
         let settings = &self.config.egress;
         Egress::new(&settings.allow, &settings.ca_certificates, self.config.proxy.connect_timeout)?
-            .with_providers(self.config.provider_egress())
+            .with_providers(self.config.provider_egress())?
+            .with_unmatched(&self.config.proxy.allow_private)
     }
 
     /// Builds a broker around an open vault, for use cases that send requests.

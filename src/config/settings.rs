@@ -233,6 +233,9 @@ pub struct ProxySettings {
     pub tls: Option<TlsFiles>,
     /// Allows plain HTTP to a forward proxy that other machines reach.
     pub allow_plaintext: bool,
+    /// Networks that are not public, and that API keys may reach without a credential.
+    #[serde(deserialize_with = "fields::each")]
+    pub allow_private: Vec<IpNet>,
 }
 
 /// Two PEM files, read again when they change.

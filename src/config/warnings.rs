@@ -51,6 +51,11 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
             warn("egress.allow", format!("{network} {danger}: internal addresses are not guarded any more"));
         }
     }
+    for network in &config.proxy.allow_private {
+        if let Some(danger) = danger(network) {
+            warn("proxy.allow_private", format!("{network} {danger}: API keys reach it without a credential"));
+        }
+    }
     for (name, provider) in &config.providers {
         for network in &provider.allow_private {
             if let Some(danger) = danger(network) {

@@ -90,6 +90,9 @@ pub enum AddressRefusal {
     /// No address of a host that a caller chose is public or in the provider's `allow_private`.
     #[error("the address is not public, and allow_private of this provider does not cover it")]
     ChosenAddress,
+    /// No address of a host without a credential is public or in `proxy.allow_private`.
+    #[error("the address is not public, and proxy.allow_private does not cover it")]
+    UnmatchedAddress,
     /// The address is one at which this server listens.
     #[error("the request would come back to this server")]
     Loop,

@@ -108,6 +108,14 @@ impl Shared {
     }
 }
 
+impl Shared {
+    fn unmatched(&self, allow: &[IpNet], tls: ClientConfig) -> Arc<StreamingClient> {
+        let guard = Arc::new(Guard::new(allow, AddressRefusal::UnmatchedAddress).with_plain_http());
+        let lookup = Arc::clone(&self.chosen_lookup);
+        Arc::new(StreamingClient::new(&guard, lookup, tls, self.limits.stream_connect, &self.streams))
+    }
+}
+
 impl Egress {
     /// Creates a client that may reach public addresses and, at fixed URLs, those in `allow`. It
     /// trusts Mozilla's roots and the certificates in the PEM files `ca_certificates`. Streaming
@@ -144,10 +152,7 @@ impl Egress {
         let shared = Shared { allow, ca_certificates, fixed_lookup, chosen_lookup, limits, streams };
         let tls = shared.tls(None)?;
         let (fixed, chosen) = (shared.fixed(tls.clone())?, shared.chosen(&[], tls.clone())?);
-        let guard = Arc::new(Guard::new(&shared.allow, AddressRefusal::Address).with_plain_http());
-        let lookup = Arc::clone(&shared.chosen_lookup);
-        let unmatched = StreamingClient::new(&guard, lookup, tls, limits.stream_connect, &shared.streams);
-        let (unmatched, shared) = (Arc::new(unmatched), Arc::new(shared));
+        let (unmatched, shared) = (shared.unmatched(&[], tls), Arc::new(shared));
         Ok(Self { fixed, chosen, own: Arc::default(), all_chosen: false, shared, unmatched })
     }
 
@@ -171,6 +176,16 @@ impl Egress {
             own.insert(name.to_owned(), OwnConnectors { fixed, chosen });
         }
         Ok(Self { own: Arc::new(own), ..self })
+    }
+
+    /// Returns the client with the networks that are not public but that requests without a secret,
+    /// and tunnels, may reach.
+    ///
+    /// # Errors
+    /// A file with authorities that is unusable.
+    pub fn with_unmatched(self, allow_private: &[IpNet]) -> Result<Self, EgressSetupError> {
+        let unmatched = self.shared.unmatched(allow_private, self.shared.tls(None)?);
+        Ok(Self { unmatched, ..self })
     }
 
     /// Returns the client for requests of one provider.

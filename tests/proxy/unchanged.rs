@@ -135,7 +135,7 @@ fn joined(mut chunked: &[u8]) -> Vec<u8> {
 async fn messages_pass_as_they_are() {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let base = format!("http://{}", listener.local_addr().unwrap());
-    let scene = Scene::new(&Origin::at(base.clone()), BEARER).await;
+    let scene = Scene::new(&Origin::at(base.clone()), &format!("{BEARER}\n{}", unmatched::TUNNELS)).await;
     let (id, host) = (&scene.id, base.trim_start_matches("http://"));
     let path_proxy = format!("POST /v1/proxy/{id}/x HTTP/1.1\r\nHost: a\r\nX-API-Key: {}\r\n", scene.agent);
     let absolute = format!("POST {base}/v1/x HTTP/1.1\r\nHost: {host}\r\n{}", basic(&scene.agent));

@@ -18,10 +18,13 @@ use crate::support::provider::peers;
 use crate::support::raw::Answer;
 use crate::support::{Server, Setup};
 
+/// Settings with which tunnels may reach loopback addresses.
+pub const TUNNELS: &str = "[proxy]\nallow_private = [\"127.0.0.0/8\"]";
+
 /// A host without a credential, and a scene whose credential is for another host.
 async fn scene_within(limits: Limits, more: &str) -> (TcpListener, Scene) {
     let origin = Origin::at("http://127.0.0.1:9".to_owned());
-    let section = format!("{BEARER}\n{more}");
+    let section = format!("{BEARER}\n{TUNNELS}\n{more}");
     let scene = Scene::on(origin.server_within(&section, limits).await, SECRET).await;
     allow(&scene).await;
     (TcpListener::bind("127.0.0.2:0").await.unwrap(), scene)
@@ -200,7 +203,8 @@ async fn guard_judges_the_dialled_address() {
         })
     });
     let egress = (EgressLimits::default(), Some(lookup));
-    let config = "[egress]\nallow = [\"127.0.0.0/8\"]".to_owned();
+    // What the operator allows for providers is not for hosts that callers name.
+    let config = "[egress]\nallow = [\"10.0.0.0/8\"]\n[proxy]\nallow_private = [\"127.0.0.0/8\"]".to_owned();
     let server = Server::with(Setup { config, egress, ..Setup::default() }).await;
     let agent = server.key_with(&[Permission::ProxyIntegrations]).await;
     let scene = Scene { server, id: String::new(), agent };
@@ -320,7 +324,7 @@ async fn tunnels_are_counted_by_key_and_in_all() {
 
 #[tokio::test]
 async fn idle_tunnel_ends() {
-    let (host, scene) = scene_within(Limits::default(), "[proxy]\nidle_timeout = \"1s\"").await;
+    let (host, scene) = scene_within(Limits::default(), "idle_timeout = \"1s\"").await;
     let (mut caller, mut there) = tunnel(&scene, &host).await;
     passes(&mut caller, &mut there, b"ping").await;
     is_ended(caller).await;

@@ -111,13 +111,15 @@ impl Server {
             for provider in config.providers.values_mut() {
                 provider.allow_private.clone_from(&allow);
             }
+            config.proxy.allow_private.clone_from(&allow);
             config.egress.allow = allow;
         }
         let config = Arc::new(config);
         let (limits, lookup) = setup.egress;
         let (allow, authorities) = (&config.egress.allow, &config.egress.ca_certificates);
         let egress = Egress::assemble(allow, authorities, limits, lookup.unwrap_or_else(egress::system_resolver));
-        let egress = egress.and_then(|egress| egress.with_providers(config.provider_egress())).expect("the way out");
+        let egress = egress.and_then(|egress| egress.with_providers(config.provider_egress()));
+        let egress = egress.and_then(|egress| egress.with_unmatched(&config.proxy.allow_private)).expect("the way out");
         let patches = config.providers.iter().map(|(name, settings)| (name, &settings.entry));
         let catalog = Arc::new(
             Catalog::build(patches).and_then(|catalog| catalog.restricted_to(&config)).expect("the catalogue is right"),
