@@ -277,6 +277,13 @@ impl MemberFault {
     }
 }
 
+impl Error {
+    /// Returns the error of a request with these faults, if there are any.
+    pub(super) fn members(faults: Vec<MemberFault>) -> Result<(), Self> {
+        if faults.is_empty() { Ok(()) } else { Err(Self::Members(faults)) }
+    }
+}
+
 impl From<MemberFault> for Error {
     fn from(fault: MemberFault) -> Self {
         Self::Members(vec![fault])

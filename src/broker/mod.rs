@@ -35,8 +35,9 @@ mod vault;
 mod vault_admin;
 
 pub use admin::{
-    ApprovalList, ApprovalState, ApprovalView, BackupStatus, EffectName, ExplainRequest, FreeDisk, GrantExplanation,
-    GrantFilter, GrantList, GrantView, RevocationList, UselessLimit, WaitingRevocation, backup_name, backup_status,
+    ApprovalList, ApprovalState, ApprovalView, BackupStatus, EffectName, ExplainRequest, ExplainedMethod, ExplainedUrl,
+    FreeDisk, GrantExplanation, GrantFilter, GrantList, GrantView, RevocationList, UselessLimit, WaitingRevocation,
+    backup_name, backup_status,
 };
 pub use caller::{Administrator, ApprovalReader, Authenticated, Caller};
 pub use client_metadata::{ClientMetadata, PublishedKeys, prepare_signing_key};

@@ -48,6 +48,9 @@ pub enum DestinationError {
     /// Not a host with an optional port.
     #[error("the destination is not a host with an optional port")]
     Form,
+    /// An absolute form without a scheme.
+    #[error("a whole URL is needed, such as https://api.example.com/v1/items")]
+    NotAUrl,
     /// CONNECT without a port (RFC 9110 §9.3.6).
     #[error("CONNECT needs a host and a port: \"api.example.com:443\"")]
     NoPort,
@@ -76,7 +79,7 @@ impl Destination {
     /// Parses a target in absolute form (RFC 9112 §3.2.2). Returns the destination, and the path
     /// with the query as they were given; an empty path is `/`.
     pub fn parse_absolute(target: &str) -> Result<(Self, String), DestinationError> {
-        let (scheme, rest) = target.split_once("://").ok_or(DestinationError::Form)?;
+        let (scheme, rest) = target.split_once("://").ok_or(DestinationError::NotAUrl)?;
         let scheme = match scheme {
             _ if scheme.eq_ignore_ascii_case("https") => Scheme::Https,
             _ if scheme.eq_ignore_ascii_case("http") => Scheme::Http,

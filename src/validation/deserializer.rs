@@ -11,10 +11,22 @@ use super::member_limits;
 
 /// Returns the values of which one stands in for a missing member, so that the rest is read too:
 /// most required members are texts, and most types that are made from a text take a URL.
-fn stand_ins() -> [Value; 7] {
+fn stand_ins() -> [Value; 9] {
     const URL: &str = "https://missing.invalid/";
-    // A member that only a check of its table requires may take null alone.
-    [json!(URL), json!("/"), Value::Null, json!([URL]), json!({ "missing": URL }), json!(1), json!(false)]
+    const ID: &str = "00000000-0000-7000-8000-000000000000";
+    // A member that only a check of its table requires may take null alone. "allow" stands in for the
+    // effect of a grant, and for a method.
+    [
+        json!(URL),
+        json!("/"),
+        json!(ID),
+        json!("allow"),
+        Value::Null,
+        json!([URL]),
+        json!({ "missing": URL }),
+        json!(1),
+        json!(false),
+    ]
 }
 
 /// The member that tells the variants of a union apart.
@@ -289,13 +301,12 @@ impl<'de> de::Deserializer<'de> for ValueReader<'_> {
             }
             Value::Object(members) if self.input.format == Format::Json => match members.get(TAG) {
                 None if words.contains(&"") => visitor.visit_enum(Variant { tag: "", reader: self }),
-                None => Err(ReadError::Value(InputProblem::TagMissing)),
+                None => Err(ReadError::Value(InputProblem::TagMissing(words))),
                 Some(tag) => match words.iter().find(|word| tag.as_str() == Some(word)) {
                     Some(tag) => visitor.visit_enum(Variant { tag, reader: self }),
                     None => Err(ReadError::Value(InputProblem::TagUnknown(words))),
                 },
             },
-            _ if self.input.format == Format::Json => self.input.wrong(Type::Struct),
             _ => Err(ReadError::Value(InputProblem::UnknownWord(String::new(), words))),
         }
     }

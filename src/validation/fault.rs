@@ -42,8 +42,8 @@ pub enum InputProblem {
     UnknownField(&'static [&'static str]),
     /// A string that is not one of the known words.
     UnknownWord(String, &'static [&'static str]),
-    /// The union's tag is absent.
-    TagMissing,
+    /// The union's tag is absent; these are the known ones.
+    TagMissing(&'static [&'static str]),
     /// The union has no variant of this tag; these are the known ones.
     TagUnknown(&'static [&'static str]),
     /// A value of another type: the expected one and the one that was found.

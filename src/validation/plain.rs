@@ -35,7 +35,7 @@ impl Fault {
             }
             InputProblem::UnknownWord(word, known) if word.is_empty() => format!("must be one of {}", known.join(", ")),
             InputProblem::UnknownWord(word, known) => format!("unknown value '{word}'; {}", instead(word, known)),
-            InputProblem::TagMissing => "the type is missing".to_owned(),
+            InputProblem::TagMissing(_) => "the type is missing".to_owned(),
             InputProblem::TagUnknown(known) => format!("the type must be one of {}", known.join(", ")),
             InputProblem::WrongType(expected, found) => {
                 format!("this is {found}, and must be {expected}")

@@ -41,10 +41,17 @@ impl From<&Fault> for RequestFault {
             (InputProblem::UnknownField(known), Some(written)) => {
                 msg += &did_you_mean(nearest(written.name(), known.iter().copied()));
             }
-            (InputProblem::UnknownWord(_, known), Some(Step::Field(name))) if *name != "type" => {
+            // A member takes a word, and only a whole body is a union.
+            (
+                InputProblem::UnknownWord(_, known) | InputProblem::TagMissing(known) | InputProblem::TagUnknown(known),
+                Some(last),
+            ) if last.name() != "type" => {
                 let msg = format!("Input should be one of {}", quoted(known));
                 let path = fault.path.iter().map(step);
                 return Self { kind: "enum", loc: std::iter::once("body".into()).chain(path).collect(), msg };
+            }
+            (InputProblem::UnknownWord(word, _), None) if word.is_empty() => {
+                return Self::new("model_attributes_type", ["body"], NOT_AN_OBJECT);
             }
             _ => {}
         }
@@ -81,7 +88,7 @@ fn words(problem: &InputProblem) -> (&'static str, String) {
         InputProblem::Missing => ("missing", "Field required"),
         InputProblem::MissingOneOf(names) => return ("missing", format!("Field required: {names}")),
         InputProblem::UnknownField(_) => ("extra_forbidden", "Extra inputs are not permitted"),
-        InputProblem::TagMissing => ("union_tag_not_found", "Unable to extract tag using discriminator 'type'"),
+        InputProblem::TagMissing(_) => ("union_tag_not_found", "Unable to extract tag using discriminator 'type'"),
         InputProblem::TagUnknown(known) | InputProblem::UnknownWord(_, known) => {
             let expected = quoted(known);
             let msg = format!("Input tag found using 'type' does not match any of the expected tags: {expected}");

@@ -118,6 +118,40 @@ async fn grant_with_faults_is_refused_as_a_whole() {
 }
 
 #[tokio::test]
+async fn every_fault_is_named_at_once() {
+    let server = Server::start().await;
+    let (admin, key) = (operator(&server).await, agent(&server, "alice").await);
+    let unknown = "0192d3f0-7c3a-7000-8000-00000000000f";
+    let explain = "/v1/grants/explain";
+    let junk = json!({"key": "x", "credential": 1, "method": "G T", "url": "nope"});
+    for (path, body, members) in [
+        (GRANTS, json!({}), &["key", "effect"][..]),
+        (GRANTS, json!({"key": 1, "effect": 2, "approval": {}}), &["key", "effect", "approval"]),
+        (GRANTS, json!({"key": key, "effect": "deny", "rate": "1/s", "expires": 1}), &["rate", "expires"]),
+        (
+            GRANTS,
+            json!({"key": unknown, "effect": "allow", "providers": ["githb"]}),
+            &["key", "providers"],
+        ),
+        (explain, json!({}), &["key", "credential", "method", "url"]),
+        (explain, junk, &["key", "credential", "method", "url"]),
+        (explain, json!({"method": 1, "url": "https://a b/"}), &["key", "credential", "method", "url"]),
+    ] {
+        let refused = server.post(path).key(&admin).json(&body).send().await.is(422);
+        let found: Vec<Value> = places(&refused).into_iter().map(|place| place[1].clone()).collect();
+        assert_eq!(found, members, "{body}: {}", refused.text());
+        for (member, words) in [("effect", "'allow', 'deny'"), ("approval", "'never', 'always'")] {
+            if body[member].is_number() || body[member].is_object() {
+                assert!(refused.text().contains(words), "{}", refused.text());
+            }
+        }
+        if body["url"] == "nope" {
+            assert!(refused.text().contains("a whole URL is needed"), "{}", refused.text());
+        }
+    }
+}
+
+#[tokio::test]
 async fn key_with_use_gets_no_grants() {
     let server = Server::start().await;
     let admin = operator(&server).await;

@@ -9,7 +9,7 @@ use crate::broker::error::{Error, MemberFault};
 use crate::broker::parts::Broker;
 use crate::id::{ApiKeyId, CredentialId, GrantId};
 use crate::permission::Permission;
-use crate::policy::{Destination, PathError, PolicyDecision, RequestFacts, RequestTarget};
+use crate::policy::{CanonicalPath, Destination, PathError, PolicyDecision, RequestFacts, RequestTarget};
 use crate::vault::ApiKey;
 
 /// A request that an API key might send.
@@ -24,9 +24,42 @@ pub struct ExplainRequest {
     #[schema(value_type = String)]
     pub credential: CredentialId,
     /// Method of the request.
-    pub method: String,
+    #[schema(value_type = String)]
+    pub method: ExplainedMethod,
     /// URL of the request: `https://api.example.com/v1/items`.
-    pub url: String,
+    #[schema(value_type = String)]
+    pub url: ExplainedUrl,
+}
+
+/// The method of a request that is explained.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ExplainedMethod(Method);
+
+impl TryFrom<String> for ExplainedMethod {
+    type Error = &'static str;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        text.parse().map(Self).map_err(|_| "this is not a method, such as GET or POST")
+    }
+}
+
+/// The URL of a request that is explained.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(try_from = "String")]
+pub struct ExplainedUrl {
+    destination: Destination,
+    path: CanonicalPath,
+}
+
+impl TryFrom<String> for ExplainedUrl {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, Self::Error> {
+        let (destination, target) = Destination::parse_absolute(&text).map_err(|error| error.to_string())?;
+        let path = RequestTarget::parse(&target).map_err(|error| error.to_string())?.path;
+        Ok(Self { destination, path })
+    }
 }
 
 /// The decision about a request, and its reason.
@@ -65,13 +98,7 @@ impl Broker {
     pub fn explain_grants(&self, by: &Administrator, request: &ExplainRequest) -> Result<GrantExplanation, Error> {
         by.require_unlimited()?;
         let key = self.administered_key(by, request.key)?;
-        let method: Method = request
-            .method
-            .parse()
-            .map_err(|_| MemberFault::new("method", "this is not a method, such as GET or POST"))?;
-        let (destination, target) =
-            Destination::parse_absolute(&request.url).map_err(|error| MemberFault::new("url", error.to_string()))?;
-        let path = RequestTarget::parse(&target).map_err(|error| MemberFault::new("url", error.to_string()))?.path;
+        let ExplainedUrl { destination, path } = &request.url;
         let admin = self.admin(by.who.clone());
         let found = admin.credential_of(&admin.users_of(&key.holder)?, &request.credential)?;
         let found = found.ok_or_else(|| {
@@ -88,9 +115,9 @@ impl Broker {
         let facts = RequestFacts {
             provider: &found.provider,
             credential: found.id,
-            destination: &destination,
-            method: &method,
-            path: &path,
+            destination,
+            method: &request.method.0,
+            path,
         };
         let explained = rules.explain(&facts, self.0.clock.now());
         if !explained.decision.is_denied() && rules.have_paths() && path.is_rewritten() {

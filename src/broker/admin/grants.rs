@@ -31,7 +31,7 @@ pub enum EffectName {
 
 impl EffectName {
     /// Builds the effect of a grant; a deny takes no terms.
-    pub fn with(self, terms: AllowTerms) -> Result<Effect, MemberFault> {
+    pub fn with(self, terms: AllowTerms) -> Result<Effect, Error> {
         if self == Self::Allow {
             return Ok(Effect::Allow(terms));
         }
@@ -40,12 +40,9 @@ impl EffectName {
             ("expires", terms.expires.is_some()),
             ("approval", terms.approval != Approval::Never),
         ];
-        match given.into_iter().find(|(_, is_given)| *is_given) {
-            Some((member, _)) => {
-                Err(MemberFault::new(member, format!("a deny has no {member}: it holds until it is removed")))
-            }
-            None => Ok(Effect::Deny),
-        }
+        let fault = |member| MemberFault::new(member, format!("a deny has no {member}: it holds until it is removed"));
+        let faults = given.into_iter().filter(|(_, is_given)| *is_given).map(|(member, _)| fault(member));
+        Error::members(faults.collect()).map(|()| Effect::Deny)
     }
 }
 
@@ -142,8 +139,13 @@ impl Broker {
     pub async fn add_grant(&self, by: &Administrator, new: NewGrant) -> Result<GrantView, Error> {
         by.require_unlimited()?;
         by.require_other(new.key)?;
-        let key = self.administered_key(by, new.key)?;
-        self.check_names(by, &key, &new)?;
+        let (key, mut faults) = match self.administered_key(by, new.key) {
+            Ok(key) => (Some(key), Vec::new()),
+            Err(Error::Members(faults)) => (None, faults),
+            Err(error) => return Err(error),
+        };
+        faults.extend(self.name_faults(by, key.as_deref(), &new)?);
+        Error::members(faults)?;
         match self.0.vault.api_keys().add_grant(new, &by.who).await? {
             Ok(grant) => Ok((&grant).into()),
             Err(refused) => Err(MemberFault::new(refused.member(), refused.to_string()).into()),
@@ -223,9 +225,10 @@ impl Broker {
         all.find(|grant| grant.id == id).map(|grant| (grant.key, grant.clone())).ok_or(Error::GrantNotFound)
     }
 
-    /// Checks that the providers and credentials of a grant exist, so that a mistyped one is found
-    /// now and not when a request is refused or let through.
-    fn check_names(&self, by: &Administrator, key: &ApiKey, new: &NewGrant) -> Result<(), Error> {
+    /// Returns the providers and credentials of a grant that do not exist, so that a mistyped one is
+    /// found now and not when a request is refused or let through. Without a key, nothing says whose
+    /// the credentials are.
+    fn name_faults(&self, by: &Administrator, key: Option<&ApiKey>, new: &NewGrant) -> Result<Vec<MemberFault>, Error> {
         let mut faults = Vec::new();
         for (index, provider) in new.providers.iter().enumerate() {
             faults.extend(
@@ -234,6 +237,7 @@ impl Broker {
                     .map(|error| MemberFault::item("providers", index, error.to_string())),
             );
         }
+        let Some(key) = key else { return Ok(faults) };
         let admin = self.admin(by.who.clone());
         let users = if new.credentials.is_empty() { Vec::new() } else { admin.users_of(&key.holder)? };
         for (index, id) in new.credentials.iter().enumerate() {
@@ -249,6 +253,6 @@ impl Broker {
             };
             faults.push(MemberFault::item("credentials", index, reason));
         }
-        if faults.is_empty() { Ok(()) } else { Err(Error::Members(faults)) }
+        Ok(faults)
     }
 }

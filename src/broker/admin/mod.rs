@@ -16,7 +16,7 @@ mod users;
 
 pub use api_keys::UselessLimit;
 pub use approvals::{ApprovalList, ApprovalState, ApprovalView};
-pub use explain_grants::{ExplainRequest, GrantExplanation};
+pub use explain_grants::{ExplainRequest, ExplainedMethod, ExplainedUrl, GrantExplanation};
 pub use free_disk::FreeDisk;
 pub use grants::{EffectName, GrantFilter, GrantList, GrantView};
 pub use revocations::{RevocationList, WaitingRevocation};

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use crate::broker::{Administrator, ExplainRequest};
+use crate::broker::{Administrator, ExplainRequest, ExplainedMethod, ExplainedUrl};
 use crate::cli::context::Context;
 use crate::cli::failure::Failure;
 use crate::cli::output::Output;
@@ -18,9 +18,11 @@ pub(in crate::cli) struct ExplainGrants {
     #[arg(long, value_name = "ID")]
     credential: CredentialId,
     /// Method, for example GET
-    method: String,
+    #[arg(value_parser = |text: &str| ExplainedMethod::try_from(text.to_owned()))]
+    method: ExplainedMethod,
     /// URL, for example https://api.github.com/user
-    url: String,
+    #[arg(value_parser = |text: &str| ExplainedUrl::try_from(text.to_owned()))]
+    url: ExplainedUrl,
     /// Print JSON: {decision, grant, reason, missed}
     #[arg(long)]
     json: bool,

@@ -8,9 +8,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{Schema, Type};
 
 use super::create_body::of_types;
-use crate::broker::{
-    AllowTerms, Approval, EffectName, HostPattern, MemberFault, MethodRule, NewGrant, PathPattern, Rate,
-};
+use crate::broker::{AllowTerms, Approval, EffectName, Error, HostPattern, MethodRule, NewGrant, PathPattern, Rate};
 use crate::clock::UnixTime;
 use crate::id::{ApiKeyId, CredentialId, ProviderName};
 
@@ -58,9 +56,9 @@ pub(crate) struct GrantBody {
 }
 
 impl TryFrom<GrantBody> for NewGrant {
-    type Error = MemberFault;
+    type Error = Error;
 
-    fn try_from(body: GrantBody) -> Result<Self, MemberFault> {
+    fn try_from(body: GrantBody) -> Result<Self, Error> {
         let GrantBody { key, effect, providers, credentials, hosts, methods, paths, rate, expires, approval } = body;
         let effect = effect.with(AllowTerms { rate: rate.map(|rate| rate.0), expires, approval })?;
         Ok(Self { key, effect, providers, credentials, hosts, methods, paths })

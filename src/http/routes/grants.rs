@@ -1,9 +1,7 @@
 //! `/v1/grants`: what API keys may do with which credentials.
 
 use super::route::{Authorized, route};
-use crate::broker::{
-    Administrator, DEFAULT_LIMIT, Error, ExplainRequest, GrantExplanation, GrantFilter, GrantView, NewGrant,
-};
+use crate::broker::{Administrator, DEFAULT_LIMIT, ExplainRequest, GrantExplanation, GrantFilter, GrantView};
 use crate::http::json::{JsonReply, Many, One};
 use crate::http::problem::{GRANT_NOT_FOUND, NOT_GRANTED, Problem};
 use crate::http::request::grant_body::GrantBody;
@@ -34,8 +32,7 @@ async fn list(request: Authorized<Administrator>) -> Result<JsonReply<Many<Grant
 }
 
 async fn create((request, body): (Authorized<Administrator>, GrantBody)) -> Result<JsonReply<One<GrantView>>, Problem> {
-    let new = NewGrant::try_from(body).map_err(Error::from)?;
-    JsonReply::json(&request.app.broker.add_grant(&request.caller, new).await?)
+    JsonReply::json(&request.app.broker.add_grant(&request.caller, body.try_into()?).await?)
 }
 
 async fn get(request: Authorized<Administrator>) -> Result<JsonReply<One<GrantView>>, Problem> {
