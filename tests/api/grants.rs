@@ -130,8 +130,8 @@ async fn every_fault_is_named_at_once() {
         (GRANTS, json!({"key": key, "effect": "deny", "rate": "1/s", "expires": 1}), &["rate", "expires"]),
         (
             GRANTS,
-            json!({"key": unknown, "effect": "allow", "providers": ["githb"]}),
-            &["key", "providers"],
+            json!({"key": unknown, "effect": "allow", "providers": ["githb"], "expires": 1}),
+            &["key", "providers", "expires"],
         ),
         (explain, json!({}), &["key", "credential", "method", "url"]),
         (explain, junk, &["key", "credential", "method", "url"]),
@@ -149,6 +149,21 @@ async fn every_fault_is_named_at_once() {
             assert!(refused.text().contains("a whole URL is needed"), "{}", refused.text());
         }
     }
+}
+
+#[tokio::test]
+async fn grant_that_has_ended_is_not_added() {
+    let server = Server::start().await;
+    let (admin, key) = (operator(&server).await, agent(&server, "alice").await);
+    for expires in [json!(1), json!(-1), json!("1")] {
+        let refused = add(&server, &admin, json!({"key": key, "effect": "allow", "expires": expires})).await.is(422);
+        assert_eq!(places(&refused), [json!(["body", "expires"])]);
+        assert!(refused.text().contains("in the past"), "{}", refused.text());
+    }
+    let explain = json!({"key": key, "credential": server.create_api_key_credential("openai").await, "method": "GET",
+        "url": "https://api.openai.com/v1/models"});
+    let explained = server.post("/v1/grants/explain").key(&admin).json(&explain).send().await.is(200).json();
+    assert_eq!(explained["decision"], "allowed", "the key is not limited to grants");
 }
 
 #[tokio::test]

@@ -145,6 +145,10 @@ impl Broker {
             Err(error) => return Err(error),
         };
         faults.extend(self.name_faults(by, key.as_deref(), &new)?);
+        let now = self.0.clock.now();
+        if matches!(&new.effect, Effect::Allow(terms) if terms.expires.is_some_and(|expires| expires <= now)) {
+            faults.push(MemberFault::new("expires", "this time is in the past, and the grant would allow nothing"));
+        }
         Error::members(faults)?;
         match self.0.vault.api_keys().add_grant(new, &by.who).await? {
             Ok(grant) => Ok((&grant).into()),
