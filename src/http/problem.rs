@@ -321,6 +321,8 @@ impl Problem {
         let (media_type, body) = problem.body(id);
         *response.body_mut() = Response::new(body.into()).into_body();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
+        // The answer of a provider cannot have this header, so that it tells our own from that one.
+        response.headers_mut().insert("strongroom-problem", HeaderValue::from_static(problem.kind.uri));
         for (name, value) in problem.headers {
             response.headers_mut().insert(name, value);
         }

@@ -110,6 +110,24 @@ async fn only_keys_with_the_permission_send_requests() {
 }
 
 #[tokio::test]
+async fn every_problem_names_its_type_in_a_header() {
+    let origin = Origin::fine().await;
+    let scene = Scene::new(&origin, BEARER).await;
+    let other = scene.server.key_with(&[Permission::ReadIntegrations]).await;
+    for (method, path, key, status, kind) in [
+        (Method::GET, "/v1/proxy/destinations", "srk_wrong", 401, "invalid-api-key"),
+        (Method::GET, "/v1/proxy/ca.pem", other.as_str(), 403, "permission-missing"),
+        (Method::POST, "/v1/proxy/destinations", scene.agent.as_str(), 405, "method-not-allowed"),
+        (Method::GET, "/v1/proxy", scene.agent.as_str(), 404, "not-found"),
+        (Method::GET, "/v1/grants?limit=x", scene.agent.as_str(), 403, "permission-missing"),
+    ] {
+        let answer = scene.server.ask(method, path).key(key).send().await.is(status);
+        assert_eq!(answer.header("Strongroom-Problem"), Some(format!("/problems/{kind}").as_str()), "{path}");
+        assert_eq!(answer.json()["type"], format!("/problems/{kind}"), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn unclear_paths_are_refused() {
     let origin = Origin::fine().await;
     let scene = Scene::new(&origin, BEARER).await;

@@ -234,8 +234,6 @@ impl Connection {
                 }
                 if let Some(problem) = response.extensions_mut().get_mut::<Problem>() {
                     problem.repeat_detail();
-                    let kind = HeaderValue::from_static(problem.kind().uri);
-                    response.headers_mut().insert("strongroom-problem", kind);
                 }
                 Problem::render(&mut response, context.id);
                 let outcome = response.extensions_mut().remove::<Outcome>();

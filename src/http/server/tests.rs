@@ -187,7 +187,7 @@ async fn panic_is_a_500_without_its_message_and_the_connection_goes_on() {
         )
         .await;
     assert_eq!(answers.matches("HTTP/1.1 500").count(), 2, "{answers}");
-    assert_eq!(answers.matches("/problems/internal").count(), 2);
+    assert_eq!(answers.matches(r#""type":"/problems/internal""#).count(), 2, "{answers}");
     assert!(answers.ends_with("fine") && !answers.contains("a secret"), "{answers}");
 }
 
