@@ -41,7 +41,7 @@ pub(crate) fn api(app: App) -> (DirectPaths, DirectApi) {
         let (app, proxy) = (app.clone(), proxy.clone());
         Box::pin(async move { DirectAnswer::Own(answer(&app, &proxy, request, context).await) })
     };
-    (Box::new(move |asked: &str| asked == path), Box::new(service))
+    (Box::new(move |asked: &str| asked.strip_suffix('/').unwrap_or(asked) == path), Box::new(service))
 }
 
 async fn answer(app: &App, proxy: &Proxy, request: Request<RequestBody>, context: RequestContext) -> Response {

@@ -46,7 +46,8 @@ pub(crate) fn api(app: App) -> (DirectPaths, DirectApi) {
             Box::pin(async move { answer(&app, &proxy, request, context).await });
         answer
     };
-    let paths = move |path: &str| path.strip_prefix(&prefix).is_some_and(|rest| !DESCRIPTIONS.contains(&rest));
+    let is_description = |rest: &str| DESCRIPTIONS.contains(&rest.strip_suffix('/').unwrap_or(rest));
+    let paths = move |path: &str| path.strip_prefix(&prefix).is_some_and(|rest| !is_description(rest));
     (Box::new(paths), Box::new(answer))
 }
 

@@ -106,7 +106,8 @@ async fn keys_without_the_permission_are_refused() {
     let other = scene.server.key_with(&others).await;
     let denied = post(&scene.server, &list).key(&other).send().await.is(403);
     assert_eq!(denied.json()["type"], "/problems/permission-missing");
-    for path in ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp", "/mcp/", "/mcpx"]
+    for path in
+        ["/.well-known/oauth-protected-resource", "/.well-known/oauth-protected-resource/mcp", "/mcp//", "/mcpx"]
     {
         scene.server.get(path).key(&scene.agent).send().await.is(404);
     }

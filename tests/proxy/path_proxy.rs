@@ -110,6 +110,22 @@ async fn only_keys_with_the_permission_send_requests() {
 }
 
 #[tokio::test]
+async fn slash_at_the_end_changes_nothing() {
+    let origin = Origin::fine().await;
+    let scene = Scene::new(&origin, BEARER).await;
+    for path in ["/v1/proxy/destinations", "/v1/proxy/ca.pem"] {
+        let plain = scene.server.get(path).key(&scene.agent).send().await.is(200);
+        let slash = scene.server.get(&format!("{path}/")).key(&scene.agent).send().await.is(200);
+        assert_eq!(slash.text(), plain.text());
+    }
+    let message = serde_json::json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    for path in ["/mcp", "/mcp/"] {
+        let answer = scene.server.post(path).key(&scene.agent).json(&message).send().await;
+        assert_eq!(answer.is(200).json()["id"], 1, "{path}");
+    }
+}
+
+#[tokio::test]
 async fn every_problem_names_its_type_in_a_header() {
     let origin = Origin::fine().await;
     let scene = Scene::new(&origin, BEARER).await;
