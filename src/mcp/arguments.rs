@@ -6,7 +6,7 @@ use std::fmt;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
@@ -16,6 +16,7 @@ use super::response::ToolError;
 use crate::broker::CredentialPage;
 use crate::id::CredentialId;
 use crate::policy::Destination;
+use crate::validation::{self, Fault, Format, RequestFault};
 
 /// Largest body of a response in bytes; the rest is cut.
 pub const MAX_BODY: usize = 1024 * 1024;
@@ -76,32 +77,37 @@ pub struct ToolRequest {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct ListArguments {
+    #[serde(default, deserialize_with = "page_limit")]
     limit: Option<u32>,
-    after: Option<String>,
+    #[serde(default, deserialize_with = "page_start")]
+    after: Option<CredentialId>,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GetArguments {
-    credential: String,
+    #[serde(deserialize_with = "credential_id")]
+    credential: CredentialId,
     path: Option<String>,
     url: Option<String>,
     #[serde(default)]
     query: Members,
     #[serde(default)]
-    headers: Members,
+    headers: Headers,
 }
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SendArguments {
-    credential: String,
-    method: String,
+    #[serde(deserialize_with = "credential_id")]
+    credential: CredentialId,
+    #[serde(deserialize_with = "method")]
+    method: Method,
     path: Option<String>,
     url: Option<String>,
     #[serde(default)]
-    headers: Members,
-    #[serde(default)]
+    headers: Headers,
+    #[serde(default, deserialize_with = "request_body")]
     body: String,
 }
 
@@ -136,7 +142,7 @@ impl<'de> Visitor<'de> for MembersVisitor {
             length += 1;
             let is_long = |text: &str| text.chars().count() > MAX_TEXT;
             if length > MAX_MEMBERS || is_long(&name) || is_long(&value) {
-                let fault = format!("query, headers: use {MAX_MEMBERS} members of {MAX_TEXT} characters at most");
+                let fault = format!("use {MAX_MEMBERS} members of {MAX_TEXT} characters at most");
                 return Err(A::Error::custom(fault));
             }
             members.insert(name, value);
@@ -145,56 +151,109 @@ impl<'de> Visitor<'de> for MembersVisitor {
     }
 }
 
+/// Headers without those of the connection.
+#[derive(Default)]
+struct Headers(HeaderMap);
+
+impl<'de> Deserialize<'de> for Headers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut headers = HeaderMap::new();
+        for (name, value) in &Members::deserialize(deserializer)?.0 {
+            let parsed = HeaderName::from_bytes(name.as_bytes()).ok().zip(HeaderValue::from_str(value).ok());
+            let fault = || D::Error::custom(format!("'{}' is not a valid header", name.escape_debug()));
+            let (name, value) = parsed.ok_or_else(fault)?;
+            if !OF_CONNECTION.contains(&name) {
+                headers.insert(name, value);
+            }
+        }
+        Ok(Self(headers))
+    }
+}
+
+fn page_limit<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u32>, D::Error> {
+    let limit = Option::<u32>::deserialize(deserializer)?;
+    let is_valid = limit.is_none_or(|limit| (1..=MAX_PAGE).contains(&limit));
+    if is_valid { Ok(limit) } else { Err(D::Error::custom(format!("use a number from 1 to {MAX_PAGE}"))) }
+}
+
+fn page_start<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<CredentialId>, D::Error> {
+    let id = |text: String| text.parse().map_err(|_| D::Error::custom("use the `next` of the last page"));
+    Option::<String>::deserialize(deserializer)?.map(id).transpose()
+}
+
+fn credential_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<CredentialId, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    text.parse().map_err(|_| D::Error::custom("use an id of list_credentials"))
+}
+
+fn method<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Method, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let is_method = text.len() <= MAX_METHOD && !text.bytes().any(|byte| byte.is_ascii_lowercase());
+    let method = Method::from_bytes(text.as_bytes()).ok().filter(|_| is_method);
+    method.ok_or_else(|| D::Error::custom("use a method such as POST, in upper case"))
+}
+
+fn request_body<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let body = String::deserialize(deserializer)?;
+    let is_long = body.chars().count() > MAX_REQUEST_BODY;
+    if is_long { Err(D::Error::custom(format!("it has more than {MAX_REQUEST_BODY} characters"))) } else { Ok(body) }
+}
+
+/// A request of `http_get`.
+#[derive(Deserialize)]
+#[serde(try_from = "GetArguments")]
+struct GetRequest(ToolRequest);
+
+impl TryFrom<GetArguments> for GetRequest {
+    type Error = String;
+
+    fn try_from(arguments: GetArguments) -> Result<Self, String> {
+        let GetArguments { credential, path, url, query, headers: Headers(headers) } = arguments;
+        let (authority, mut target) = place(path, url)?;
+        for (name, value) in &query.0 {
+            let separator = if target.contains('?') { '&' } else { '?' };
+            let escaped = [name, value].map(|text| utf8_percent_encode(text, ESCAPED).to_string());
+            target.push(separator);
+            target.push_str(&escaped.join("="));
+        }
+        let (method, body) = (Method::GET, Bytes::new());
+        Ok(Self(ToolRequest { credential, authority, method, target, headers, body, reads_only: true }))
+    }
+}
+
+/// A request of `http_send`.
+#[derive(Deserialize)]
+#[serde(try_from = "SendArguments")]
+struct SendRequest(ToolRequest);
+
+impl TryFrom<SendArguments> for SendRequest {
+    type Error = String;
+
+    fn try_from(arguments: SendArguments) -> Result<Self, String> {
+        let SendArguments { credential, method, path, url, headers: Headers(mut headers), body } = arguments;
+        let (authority, target) = place(path, url)?;
+        if !headers.contains_key(header::CONTENT_TYPE) && is_json(&body) {
+            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        }
+        let body = body.into();
+        Ok(Self(ToolRequest { credential, authority, method, target, headers, body, reads_only: false }))
+    }
+}
+
 /// Reads the arguments of `list_credentials`.
 pub(super) fn page(arguments: &RawValue) -> Result<CredentialPage, ToolError> {
     let ListArguments { limit, after } = read(arguments)?;
-    let limit = limit.unwrap_or(DEFAULT_PAGE);
-    if limit == 0 || limit > MAX_PAGE {
-        return Err(ToolError::arguments(format!("limit: use a number from 1 to {MAX_PAGE}")));
-    }
-    let id = |text: String| text.parse().map_err(|_| ToolError::arguments("after: use the `next` of the last page"));
-    Ok(CredentialPage { limit: Some(limit), after: after.map(id).transpose()? })
+    Ok(CredentialPage { limit: limit.or(Some(DEFAULT_PAGE)), after })
 }
 
 /// Reads the arguments of `http_get`.
 pub(super) fn get(arguments: &RawValue) -> Result<ToolRequest, ToolError> {
-    let GetArguments { credential, path, url, query, headers } = read(arguments)?;
-    let credential = credential_id(&credential)?;
-    let (authority, mut target) = place(path, url)?;
-    for (name, value) in &query.0 {
-        let separator = if target.contains('?') { '&' } else { '?' };
-        let escaped = [name, value].map(|text| utf8_percent_encode(text, ESCAPED).to_string());
-        target.push(separator);
-        target.push_str(&escaped.join("="));
-    }
-    let headers = header_map(&headers)?;
-    Ok(ToolRequest {
-        credential,
-        authority,
-        method: Method::GET,
-        target,
-        headers,
-        body: Bytes::new(),
-        reads_only: true,
-    })
+    read(arguments).map(|GetRequest(request)| request)
 }
 
 /// Reads the arguments of `http_send`.
 pub(super) fn send(arguments: &RawValue) -> Result<ToolRequest, ToolError> {
-    let SendArguments { credential, method, path, url, headers, body } = read(arguments)?;
-    let credential = credential_id(&credential)?;
-    let is_method = method.len() <= MAX_METHOD && !method.bytes().any(|byte| byte.is_ascii_lowercase());
-    let method = Method::from_bytes(method.as_bytes()).ok().filter(|_| is_method);
-    let method = method.ok_or_else(|| ToolError::arguments("method: use a method such as POST, in upper case"))?;
-    if body.chars().count() > MAX_REQUEST_BODY {
-        return Err(ToolError::arguments(format!("body: it has more than {MAX_REQUEST_BODY} characters")));
-    }
-    let (authority, target) = place(path, url)?;
-    let mut headers = header_map(&headers)?;
-    if !headers.contains_key(header::CONTENT_TYPE) && is_json(&body) {
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    }
-    Ok(ToolRequest { credential, authority, method, target, headers, body: body.into(), reads_only: false })
+    read(arguments).map(|SendRequest(request)| request)
 }
 
 /// Reads the arguments of `approval_status`.
@@ -202,42 +261,45 @@ pub(super) fn approval(arguments: &RawValue) -> Result<String, ToolError> {
     read(arguments).map(|ApprovalArguments { approval_id }| approval_id)
 }
 
-fn read<'a, T: Deserialize<'a>>(arguments: &'a RawValue) -> Result<T, ToolError> {
-    message::object(arguments).map_err(|error| ToolError::arguments(error.to_string()))
+/// Reads arguments without a copy of the message. Only faulty ones are read again, for all faults.
+fn read<T: DeserializeOwned>(arguments: &RawValue) -> Result<T, ToolError> {
+    let faults = |error: serde_json::Error| {
+        let detail = every_fault::<T>(arguments.get());
+        ToolError::arguments(detail.unwrap_or_else(|| error.to_string().replace('\0', ": ")))
+    };
+    message::object(arguments).map_err(faults)
 }
 
-fn credential_id(text: &str) -> Result<CredentialId, ToolError> {
-    text.parse().map_err(|_| ToolError::arguments("credential: use an id of list_credentials"))
+/// Returns the faults in the words of request bodies; `None` if only the first one is known, as of
+/// very large arguments.
+fn every_fault<T: DeserializeOwned>(arguments: &str) -> Option<String> {
+    if validation::exceeded(arguments.as_bytes()).is_some() {
+        return None;
+    }
+    let value: Value = serde_json::from_str(arguments).ok().filter(Value::is_object)?;
+    // Numbers are numbers, as the schemas of the tools say.
+    let (_, faults) = validation::read::<T>(&value, Format::Toml);
+    let text = |fault: &Fault| format!("{}: {}", fault.key(), RequestFault::from(fault).msg);
+    let texts: Vec<String> = faults.iter().map(text).collect();
+    (!texts.is_empty()).then(|| texts.join("; "))
 }
 
 /// Returns the host, if there is a URL, and the path with the query.
-fn place(path: Option<String>, url: Option<String>) -> Result<(Option<String>, String), ToolError> {
+fn place(path: Option<String>, url: Option<String>) -> Result<(Option<String>, String), String> {
     let too_long = |text: &str| text.chars().count() > MAX_TEXT;
     match (path, url) {
-        (Some(path), None) if too_long(&path) => Err(ToolError::arguments("path: it is too long")),
+        (Some(path), None) if too_long(&path) => Err(validation::at("path", &"it is too long")),
         (Some(path), None) if path.starts_with('/') => Ok((None, path)),
         (Some(path), None) => Ok((None, format!("/{path}"))),
-        (None, Some(url)) if too_long(&url) => Err(ToolError::arguments("url: it is too long")),
+        (None, Some(url)) if too_long(&url) => Err(validation::at("url", &"it is too long")),
         (None, Some(url)) => {
             let parsed = Destination::parse_absolute(&url);
-            let (host, target) = parsed.map_err(|error| ToolError::arguments(format!("url: {error}")))?;
+            let (host, target) = parsed.map_err(|error| validation::at("url", &error))?;
             Ok((Some(host.authority()), target))
         }
-        _ => Err(ToolError::arguments("give either path or url")),
+        (Some(_), Some(_)) => Err(validation::at("url", &"give either path or url")),
+        (None, None) => Err(validation::at("path", &"give either path or url")),
     }
-}
-
-fn header_map(given: &Members) -> Result<HeaderMap, ToolError> {
-    let mut headers = HeaderMap::new();
-    for (name, value) in &given.0 {
-        let fault = |()| ToolError::arguments(format!("headers: '{}' is not a valid header", name.escape_debug()));
-        let parsed = HeaderName::from_bytes(name.as_bytes()).map_err(|_| ()).map_err(fault)?;
-        let value = HeaderValue::from_str(value).map_err(|_| ()).map_err(fault)?;
-        if !OF_CONNECTION.contains(&parsed) {
-            headers.insert(parsed, value);
-        }
-    }
-    Ok(headers)
 }
 
 /// Returns true for an object or a list: other JSON may be plain text.

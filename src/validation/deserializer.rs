@@ -11,16 +11,17 @@ use super::member_limits;
 
 /// Returns the values of which one stands in for a missing member, so that the rest is read too:
 /// most required members are texts, and most types that are made from a text take a URL.
-fn stand_ins() -> [Value; 9] {
+fn stand_ins() -> [Value; 10] {
     const URL: &str = "https://missing.invalid/";
     const ID: &str = "00000000-0000-7000-8000-000000000000";
     // A member that only a check of its table requires may take null alone. "allow" stands in for the
-    // effect of a grant, and for a method.
+    // effect of a grant, and "GET" for a method.
     [
         json!(URL),
         json!("/"),
         json!(ID),
         json!("allow"),
+        json!("GET"),
         Value::Null,
         json!([URL]),
         json!({ "missing": URL }),
