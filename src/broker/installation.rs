@@ -63,7 +63,8 @@ impl Installation {
     /// Builds the client for outgoing requests.
     pub fn egress(&self) -> Result<Egress, EgressSetupError> {
         let settings = &self.config.egress;
-        Egress::new(&settings.allow, &settings.ca_certificates, self.config.proxy.connect_timeout)?
+        let (timeout, proxy) = (self.config.proxy.connect_timeout, settings.proxy.clone());
+        Egress::new(&settings.allow, &settings.ca_certificates, timeout, proxy)?
             .with_providers(self.config.provider_egress())?
             .with_unmatched(&self.config.proxy.allow_private)
     }

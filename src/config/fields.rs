@@ -11,6 +11,7 @@ use url::Url;
 use super::callback_origin::{CallbackOrigin, CallbackOrigins, LocalhostPorts};
 use super::secret_source::{SecretSource, Unlock};
 use crate::duration;
+use crate::egress::EgressProxy;
 
 /// A type that is read from a text.
 pub(super) trait FromText: Sized {
@@ -152,6 +153,10 @@ pub(super) fn public_url<'de, D: Deserializer<'de>>(deserializer: D) -> Result<U
         url.set_path(&path);
         Ok(url)
     })
+}
+
+pub(super) fn egress_proxy<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<EgressProxy>, D::Error> {
+    parsed(deserializer, EgressProxy::parse).map(Some)
 }
 
 /// Parses an http or https URL without user info, query and fragment.

@@ -162,7 +162,7 @@ fn read_variable(key: &str, name: &str, text: &str) -> Value {
         Some(Takes::List) => list().unwrap_or_else(|| {
             text.split(',').map(str::trim).filter(|item| !item.is_empty()).map(Value::from).collect()
         }),
-        Some(Takes::Text | Takes::Word(_) | Takes::Duration | Takes::Path) => as_text(),
+        Some(Takes::ProxyUrl | Takes::Text | Takes::Word(_) | Takes::Duration | Takes::Path) => as_text(),
         // The catalogue knows the types of an entry's keys. TOML decides here, except about
         // numbers: a client id of digits is a text.
         None => inline(text)

@@ -14,7 +14,7 @@ use super::finding::{ConfigErrors, Finding, Location};
 use super::listen::Listen;
 use super::provider_settings::{EntryPatch, ProviderSettings};
 use super::secret_source::{SecretReader, SecretSource};
-use super::settings::{Config, ServerSettings};
+use super::settings::{Config, EgressSettings, ServerSettings};
 use super::show::shown;
 use super::table::{Takes, nearest, setting};
 use super::{layers, warnings};
@@ -184,6 +184,7 @@ fn build(input: Input<'_>, client_secrets: ClientSecrets) -> Result<Config, Conf
     config.resolve(&input.folder);
     config.secrets = SecretReader::new(input.environment, variables_with_secrets(&config));
     let mut unread = read_client_secrets(&mut config.providers, &config.secrets, client_secrets, &location);
+    unread.extend(read_proxy_password(&mut config, client_secrets, &location));
     unread.extend(unusable_authorities(&config, client_secrets, &location));
     if client_secrets == ClientSecrets::Require {
         faults.extend(unread);
@@ -278,6 +279,13 @@ fn finish(config: &mut Config, location: &impl Fn(&str) -> Location) -> Vec<Find
             fault("vault.passphrase", message.to_owned());
         }
     }
+    if let Some(message) = wrong_password(&config.egress) {
+        fault("egress.proxy_password", message.to_owned());
+    }
+    if let (Some(proxy), Some(host)) = (config.egress.proxy.take(), config.server.public_url.host_str()) {
+        let port = config.server.public_url.port_or_known_default().unwrap_or_default();
+        config.egress.proxy = Some(proxy.not_to(host, port));
+    }
     if let Some(message) = doubled_path(&config.server) {
         fault("server.public_url", message);
     }
@@ -311,6 +319,17 @@ fn finish(config: &mut Config, location: &impl Fn(&str) -> Location) -> Vec<Find
         }
     }
     faults
+}
+
+/// Describes a password of the egress proxy that cannot be used.
+fn wrong_password(egress: &EgressSettings) -> Option<&'static str> {
+    egress.proxy_password.as_ref()?;
+    match &egress.proxy {
+        None => Some("there is no egress.proxy"),
+        Some(proxy) if proxy.has_password() => Some("egress.proxy has a password already; take one of them out"),
+        Some(proxy) if !proxy.has_user() => Some("egress.proxy has no user; write \"http://user@host:port\""),
+        Some(_) => None,
+    }
 }
 
 /// Describes a `public_url` that has a part of the path that Strongroom adds to it.
@@ -368,6 +387,23 @@ fn read_client_secrets(
         }
     }
     findings
+}
+
+/// Reads the password of the egress proxy, like the secrets of the clients.
+fn read_proxy_password(
+    config: &mut Config,
+    wanted: ClientSecrets,
+    location: &impl Fn(&str) -> Location,
+) -> Option<Finding> {
+    let source = config.egress.proxy_password.as_ref().filter(|_| wanted != ClientSecrets::Leave)?;
+    let key = "egress.proxy_password";
+    match config.secrets.read(source) {
+        Ok(password) => {
+            config.egress.proxy = config.egress.proxy.take().map(|proxy| proxy.with_password(password));
+            None
+        }
+        Err(fault) => Some(Finding::new(location(key), key, fault.to_string())),
+    }
 }
 
 /// Returns a finding for each file with certification authorities that is unusable, unless the

@@ -24,6 +24,40 @@ fn warnings(text: &str) -> String {
 }
 
 #[test]
+fn password_of_the_egress_proxy_is_never_shown() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "hunter2\n").unwrap();
+    std::fs::set_permissions(&password, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let from = |text: &str| Config::from_toml(&format!("[egress]\n{text}"), folder.path());
+    for text in [
+        "proxy = \"http://user:hunter2@proxy.example:3128\"",
+        "proxy = \"http://user@proxy.example:3128\"\nproxy_password = { file = \"password\" }",
+        "proxy = \"http://user@proxy.example:3128\"\nproxy_password = \"hunter2\"",
+    ] {
+        let config = from(text).unwrap();
+        assert!(config.egress.proxy.as_ref().unwrap().has_password(), "{text}");
+        // `shown` is what `config show` prints.
+        assert!(!format!("{config:?}").contains("hunter2"), "{text}");
+        let url = config.shown.iter().find(|shown| shown.key == "egress.proxy").unwrap().value.to_string();
+        assert!(url.contains("proxy.example:3128") && !url.contains("hunter2"), "{url}");
+        assert_eq!(config.warnings.len(), usize::from(!text.contains("file")), "{:?}", config.warnings);
+    }
+    for (text, fault) in [
+        ("proxy = \"hunter2\"", "2: egress.proxy: this is not a URL"),
+        ("proxy = \"https://u:hunter2@p\"", "2: egress.proxy: TLS to the egress proxy is not supported"),
+        ("proxy = \"http://u:hunter2@p\"\nproxy_password = \"hunter2\"", "3: egress.proxy_password: egress.proxy has"),
+        ("proxy = \"http://p\"\nproxy_password = \"hunter2\"", "3: egress.proxy_password: egress.proxy has no user"),
+        ("proxy_password = \"hunter2\"", "2: egress.proxy_password: there is no egress.proxy"),
+        ("proxy = \"http://u@p\"\nproxy_password = { file = \"none\" }", "3: egress.proxy_password: the file"),
+        ("proxy = 3128", "2: egress.proxy: this is a whole number; write a URL"),
+    ] {
+        let faults = from(text).unwrap_err().to_string();
+        assert!(faults.contains(fault) && !faults.contains("hunter2"), "{text}: {faults}");
+    }
+}
+
+#[test]
 fn file_with_authorities_is_checked_with_its_line() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("empty.pem"), "nothing\n").unwrap();
@@ -141,9 +175,19 @@ fn comments_of_the_example_are_legal_settings() {
         .filter_map(|line| line.strip_prefix("# "))
         .filter(|line| line.starts_with('[') || line.split_once(" = ").is_some_and(|(k, _)| !k.contains(' ')))
         .filter(|line| {
-            !["listen = ", "tls.", "passphrase", "directory", "epoch_file", "retention", "client_key = ", "ca = "]
-                .iter()
-                .any(|begins| line.starts_with(begins))
+            ![
+                "listen = ",
+                "tls.",
+                "passphrase",
+                "directory",
+                "epoch_file",
+                "retention",
+                "client_key = ",
+                "ca = ",
+                "proxy",
+            ]
+            .iter()
+            .any(|begins| line.starts_with(begins))
         })
         .map(|line| {
             let files = ["acme.secret", "github.new", "github.old"];

@@ -17,7 +17,7 @@ use super::provider_settings::{CatalogSettings, ProviderSettings};
 use super::secret_source::{SecretReader, SecretSource, Unlock};
 use super::show::Shown;
 use super::trusted_issuers::TrustedIssuer;
-use crate::egress::ProviderEgress;
+use crate::egress::{EgressProxy, ProviderEgress};
 use crate::id::{IssuerName, ProviderName};
 
 const DAY: u64 = 86_400;
@@ -79,6 +79,8 @@ impl Config {
             Unlock::Passphrase(source) => vec![("vault.passphrase".to_owned(), source)],
             Unlock::Prompt | Unlock::Stdin => Vec::new(),
         };
+        let password = self.egress.proxy_password.iter();
+        sources.extend(password.map(|source| ("egress.proxy_password".to_owned(), source)));
         for (name, provider) in &self.providers {
             sources.extend(provider.secret_sources().map(|(key, source)| (format!("providers.{name}.{key}"), source)));
         }
@@ -135,10 +137,13 @@ impl Config {
             let secrets = provider.client_secret_source.iter_mut().chain(&mut provider.further_secret_sources);
             secrets.chain(&mut provider.client_key_source)
         });
-        let sources = unlock.into_iter().chain(clients).filter_map(|source| match source {
-            SecretSource::File(path) => Some(path),
-            _ => None,
-        });
+        let sources =
+            unlock.into_iter().chain(&mut self.egress.proxy_password).chain(clients).filter_map(
+                |source| match source {
+                    SecretSource::File(path) => Some(path),
+                    _ => None,
+                },
+            );
         let paths = paths.into_iter().flatten().chain(tls).chain(listen).chain(sources);
         for path in paths.chain(&mut self.egress.ca_certificates).chain([&mut self.vault.path]) {
             *path = folder.join(&*path);
@@ -341,4 +346,11 @@ pub struct EgressSettings {
     /// PEM files with certification authorities that are trusted in addition to Mozilla's.
     #[serde(deserialize_with = "fields::each")]
     pub ca_certificates: Vec<PathBuf>,
+    /// The HTTP proxy through which connections leave, with its password if that was read; `None`:
+    /// they leave directly.
+    #[serde(default, deserialize_with = "fields::egress_proxy")]
+    pub proxy: Option<EgressProxy>,
+    /// The source of the password of the proxy's user.
+    #[serde(default)]
+    pub(super) proxy_password: Option<SecretSource>,
 }

@@ -1,6 +1,7 @@
 //! The settings for `config show`: each value with its location, secrets masked.
 
 use serde_json::{Map, Value};
+use url::Url;
 
 use super::document::{Document, join, nearest};
 use super::finding::Location;
@@ -55,6 +56,7 @@ fn collect(table: &Map<String, Value>, parent: &str, settings: &Document, leaves
             _ => {
                 let value = match takes {
                     Some(Takes::Secret) => masked(value),
+                    Some(Takes::ProxyUrl) => without_password(value),
                     Some(Takes::Secrets) => match value {
                         Value::Array(list) => Value::Array(list.iter().map(masked).collect()),
                         one => masked(one),
@@ -69,6 +71,16 @@ fn collect(table: &Map<String, Value>, parent: &str, settings: &Document, leaves
             }
         }
     }
+}
+
+/// Masks the password of a URL. A text that is not a URL is masked as a whole.
+fn without_password(value: &Value) -> Value {
+    let Some(mut url) = value.as_str().and_then(|text| Url::parse(text).ok()) else { return Value::from(MASK) };
+    let has_none = url.password().is_none();
+    if has_none || url.set_password(Some(MASK)).is_err() {
+        return if has_none { value.clone() } else { Value::from(MASK) };
+    }
+    Value::from(url.as_str())
 }
 
 /// Masks what may be a secret: an inline text, and a command's arguments.

@@ -27,6 +27,8 @@ pub enum Takes {
     Number,
     /// A duration.
     Duration,
+    /// The URL of a proxy, whose password is not shown.
+    ProxyUrl,
     /// A path; a relative one is relative to the configuration file's folder.
     Path,
     /// A list of texts.
@@ -41,6 +43,7 @@ impl Takes {
     /// Advice what to write, for messages.
     pub fn advice(self) -> String {
         match self {
+            Self::ProxyUrl => "write a URL such as \"http://proxy.example:3128\"".to_owned(),
             Self::Text => "write a text in quotes".to_owned(),
             Self::Word(words) => format!("write {}", quoted(words)),
             Self::Switch => "write true or false".to_owned(),
@@ -161,6 +164,10 @@ pub const SETTINGS: &[Setting] = &[
         "Networks where a provider may live although they are not public, such as \"10.0.0.0/8\". They cover URLs that the catalogue or this file fixes, never those that callers choose."),
     setting_of("egress.ca_certificates", Takes::List, Some(r"[]"),
         "PEM files with certification authorities that are trusted in addition to Mozilla's."),
+    setting_of("egress.proxy", Takes::ProxyUrl, None,
+        "An HTTP proxy through which all connections to providers leave, by CONNECT: \"http://[user@]host:port\". What egress.allow or allow_private covers is reached without it."),
+    setting_of("egress.proxy_password", Takes::Secret, None,
+        "The password of the user in egress.proxy."),
     setting_of("catalog.only", Takes::List, None,
         "The only providers of the catalogue that exist, beside those that this file describes in full. Without it, all."),
     setting_of("providers.NAME.enabled", Takes::Switch, None,

@@ -4,6 +4,7 @@ use super::callback_origin::is_loopback;
 use super::finding::{Finding, Location};
 use super::secret_source::SecretSource;
 use super::settings::Config;
+use crate::egress::EgressProxy;
 use ipnet::IpNet;
 use std::net::IpAddr;
 
@@ -44,6 +45,12 @@ pub(super) fn of(config: &Config, location: impl Fn(&str) -> Location) -> Vec<Fi
             "logins of this public server may return to any port of localhost; set oauth.localhost_ports = \"exact\", \
              or take the origin out"
                 .into(),
+        );
+    }
+    if config.egress.proxy.as_ref().is_some_and(EgressProxy::has_password) && config.egress.proxy_password.is_none() {
+        warn(
+            "egress.proxy",
+            "the password is in the configuration file; write it as egress.proxy_password = { file = \"…\" }".into(),
         );
     }
     for network in &config.egress.allow {

@@ -67,6 +67,33 @@ pub enum NotSent {
     /// The TLS handshake failed for another reason.
     #[error("the TLS handshake failed")]
     Tls,
+    /// The egress proxy opened no connection.
+    #[error("{0}")]
+    Proxy(TunnelError),
+}
+
+/// Reason why the egress proxy opened no connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TunnelError {
+    /// The TCP connection failed.
+    #[error("the proxy of egress.proxy does not accept connections")]
+    Unreachable,
+    /// The proxy refused.
+    #[error("the proxy of egress.proxy answered CONNECT with status {0}{advice}", advice = advice(*.0))]
+    Status(u16),
+    /// The proxy refused with a status that is not known, or its answer is not HTTP.
+    #[error("the proxy of egress.proxy refused CONNECT")]
+    Refused,
+    /// The connection ended within the exchange.
+    #[error("the proxy of egress.proxy closed the connection")]
+    Broken,
+    /// The answer is not HTTP, or its head is too large.
+    #[error("the proxy of egress.proxy gave an invalid answer to CONNECT")]
+    Invalid,
+}
+
+fn advice(status: u16) -> &'static str {
+    if status == 407 { "; check the user in egress.proxy, and egress.proxy_password" } else { "" }
 }
 
 /// Reason why the guard rejected a request.
@@ -156,12 +183,34 @@ fn not_sent(error: &reqwest::Error) -> EgressError {
     if error.is_timeout() {
         return EgressError::TooSlow { sent: false };
     }
+    if let Some(failure) = failed_tunnel(error) {
+        return EgressError::NotSent(NotSent::Proxy(failure));
+    }
     EgressError::NotSent(match cause::<rustls::Error>(error) {
         Some(rustls::Error::InvalidCertificate(_)) => NotSent::Certificate,
         Some(_) => NotSent::Tls,
         None if error.is_dns() => NotSent::Dns,
         None => NotSent::Connect,
     })
+}
+
+/// Recognises the failure of reqwest's tunnel by its text: its type is private to hyper-util, and has
+/// no status but 407. The tests hold the texts.
+fn failed_tunnel(error: &reqwest::Error) -> Option<TunnelError> {
+    let mut next = Some(error as &(dyn StdError + 'static));
+    while let Some(error) = next {
+        if let Some(said) = error.to_string().strip_prefix("tunnel error: ") {
+            return Some(match said {
+                "proxy authorization required" => TunnelError::Status(407),
+                "failed to create underlying connection" => TunnelError::Unreachable,
+                "unexpected end of file" | "io error establishing tunnel" => TunnelError::Broken,
+                "proxy response headers too long" => TunnelError::Invalid,
+                _ => TunnelError::Refused,
+            });
+        }
+        next = error.source();
+    }
+    None
 }
 
 /// Classifies a failed streaming request.
@@ -183,6 +232,9 @@ pub(super) fn classify_dial(error: &(dyn StdError + 'static)) -> EgressError {
     }
     if cause::<tokio::time::error::Elapsed>(error).is_some() {
         return EgressError::TooSlow { sent: false };
+    }
+    if let Some(failure) = cause::<TunnelError>(error) {
+        return EgressError::NotSent(NotSent::Proxy(*failure));
     }
     EgressError::NotSent(match cause::<rustls::Error>(error) {
         Some(rustls::Error::InvalidCertificate(_)) => NotSent::Certificate,

@@ -83,6 +83,17 @@ impl Guard {
             !carried.is_empty() && carried.iter().all(|ip| allowed((*ip).into()) || is_public((*ip).into()));
         if is_public(ip) || allowed(ip) || all_carried { Ok(()) } else { Err(self.refusal) }
     }
+
+    /// Returns true if the list covers this address: it is admitted, and not only for being public.
+    pub(super) fn lists(&self, ip: IpAddr) -> bool {
+        let is_listed = self.allow.iter().any(|net| net.contains(&ip));
+        is_listed || !is_public(ip) && self.check_address(ip).is_ok()
+    }
+
+    /// Returns true if there is a list of networks.
+    pub(super) fn has_list(&self) -> bool {
+        !self.allow.is_empty()
+    }
 }
 
 /// Returns true for a loopback address and for `localhost`, which is never looked up.
@@ -92,6 +103,18 @@ fn names_loopback(host: &Host<&str>) -> bool {
         Host::Ipv6(ip) => ip.to_canonical().is_loopback(),
         Host::Domain(name) => is_localhost(name),
     }
+}
+
+/// Names below these are never public: multicast DNS (RFC 6762), home networks (RFC 8375) and what
+/// ICANN reserves for private use.
+const PRIVATE_DOMAINS: [&str; 4] = ["local", "localdomain", "home.arpa", "internal"];
+
+/// Returns true for a name that only a private network resolves. A name without a dot is one too.
+pub(super) fn is_private_name(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
+    let is_below =
+        |domain: &&str| name.strip_suffix(*domain).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'));
+    !name.contains('.') || is_localhost(&name) || PRIVATE_DOMAINS.iter().any(is_below)
 }
 
 /// Returns true for `localhost` and every name under it (RFC 6761 §6.3), with or without a final

@@ -7,6 +7,7 @@
 
 mod address;
 mod connector;
+mod dialer;
 mod error;
 mod guard;
 mod lookup_threads;
@@ -15,6 +16,7 @@ mod resolver;
 mod response;
 mod streaming;
 mod tls;
+mod tunnel;
 
 #[cfg(test)]
 pub(crate) mod tests;
@@ -31,12 +33,13 @@ use ipnet::IpNet;
 use rustls::ClientConfig;
 use tokio::net::TcpStream;
 
-pub use error::{AddressRefusal, AuthorityFileError, EgressError, EgressSetupError, NotSent};
+pub use error::{AddressRefusal, AuthorityFileError, EgressError, EgressSetupError, NotSent, TunnelError};
 pub use lookup_threads::{on_behalf_of, owner};
 pub use message::{BoxError, EgressLimits, EgressRequest, EgressResponse};
 pub use resolver::{Addresses, Lookup, system as system_resolver};
 pub use streaming::{MAX_SOCKETS, StreamBody};
 pub use tls::check_authorities;
+pub use tunnel::EgressProxy;
 
 use connector::Connector;
 use guard::Guard;
@@ -51,8 +54,8 @@ use streaming::{StreamState, StreamingClient};
 /// callers name, and `egress.allow` covers those too.
 #[derive(Clone)]
 pub struct Egress {
-    fixed: Connector,
-    chosen: Connector,
+    fixed: Arc<Connector>,
+    chosen: Arc<Connector>,
     /// Connectors of the providers that have authorities or private networks of their own.
     own: Arc<BTreeMap<String, OwnConnectors>>,
     /// True if every URL counts as chosen.
@@ -74,8 +77,8 @@ pub struct ProviderEgress<'s> {
 }
 
 struct OwnConnectors {
-    fixed: Connector,
-    chosen: Connector,
+    fixed: Arc<Connector>,
+    chosen: Arc<Connector>,
 }
 
 /// What the connectors have in common.
@@ -88,6 +91,7 @@ struct Shared {
     chosen_lookup: resolver::Lookup,
     limits: EgressLimits,
     streams: Arc<StreamState>,
+    proxy: Option<Arc<EgressProxy>>,
 }
 
 impl Shared {
@@ -97,14 +101,23 @@ impl Shared {
         tls::client_config(tls::roots(all.chain(own))?)
     }
 
-    fn fixed(&self, tls: ClientConfig) -> Result<Connector, EgressSetupError> {
+    fn fixed(&self, tls: ClientConfig) -> Result<Arc<Connector>, EgressSetupError> {
         let guard = Guard::new(&self.allow, AddressRefusal::Address);
-        Connector::new(guard, tls, &self.limits, Arc::clone(&self.fixed_lookup), &self.streams)
+        self.connector(guard, tls, &self.fixed_lookup)
     }
 
-    fn chosen(&self, allow: &[IpNet], tls: ClientConfig) -> Result<Connector, EgressSetupError> {
+    fn chosen(&self, allow: &[IpNet], tls: ClientConfig) -> Result<Arc<Connector>, EgressSetupError> {
         let guard = Guard::new(allow, AddressRefusal::ChosenAddress);
-        Connector::new(guard, tls, &self.limits, Arc::clone(&self.chosen_lookup), &self.streams)
+        self.connector(guard, tls, &self.chosen_lookup)
+    }
+
+    fn connector(
+        &self,
+        guard: Guard,
+        tls: ClientConfig,
+        lookup: &resolver::Lookup,
+    ) -> Result<Arc<Connector>, EgressSetupError> {
+        Connector::new(guard, tls, &self.limits, Arc::clone(lookup), &self.streams, self.proxy.as_ref()).map(Arc::new)
     }
 }
 
@@ -112,23 +125,32 @@ impl Shared {
     fn unmatched(&self, allow: &[IpNet], tls: ClientConfig) -> Arc<StreamingClient> {
         let guard = Arc::new(Guard::new(allow, AddressRefusal::UnmatchedAddress).with_plain_http());
         let lookup = Arc::clone(&self.chosen_lookup);
-        Arc::new(StreamingClient::new(&guard, lookup, tls, self.limits.stream_connect, &self.streams))
+        Arc::new(StreamingClient::new(
+            &guard,
+            lookup,
+            tls,
+            self.limits.stream_connect,
+            &self.streams,
+            self.proxy.as_ref(),
+        ))
     }
 }
 
 impl Egress {
     /// Creates a client that may reach public addresses and, at fixed URLs, those in `allow`. It
     /// trusts Mozilla's roots and the certificates in the PEM files `ca_certificates`. Streaming
-    /// requests may take `stream_connect` to connect.
+    /// requests may take `stream_connect` to connect. What `allow` does not cover goes through
+    /// `proxy`.
     ///
     /// Takes less than a millisecond and uses no network.
     pub fn new(
         allow: &[IpNet],
         ca_certificates: &[PathBuf],
         stream_connect: Duration,
+        proxy: Option<EgressProxy>,
     ) -> Result<Self, EgressSetupError> {
         let limits = EgressLimits { stream_connect, ..LIMITS };
-        Self::build(allow, ca_certificates, limits, (resolver::system(), lookup_threads::system()))
+        Self::build((allow, ca_certificates), limits, (resolver::system(), lookup_threads::system()), proxy)
     }
 
     /// Creates a client with other limits and another resolver, for tests. The guard stays.
@@ -137,19 +159,21 @@ impl Egress {
         ca_certificates: &[PathBuf],
         limits: EgressLimits,
         lookup: resolver::Lookup,
+        proxy: Option<EgressProxy>,
     ) -> Result<Self, EgressSetupError> {
-        Self::build(allow, ca_certificates, limits, (Arc::clone(&lookup), lookup))
+        Self::build((allow, ca_certificates), limits, (Arc::clone(&lookup), lookup), proxy)
     }
 
     /// The lookups are for fixed and for chosen hosts.
     fn build(
-        allow: &[IpNet],
-        ca_certificates: &[PathBuf],
+        (allow, ca_certificates): (&[IpNet], &[PathBuf]),
         limits: EgressLimits,
         (fixed_lookup, chosen_lookup): (resolver::Lookup, resolver::Lookup),
+        proxy: Option<EgressProxy>,
     ) -> Result<Self, EgressSetupError> {
         let (allow, ca_certificates, streams) = (allow.to_vec(), ca_certificates.to_vec(), Arc::default());
-        let shared = Shared { allow, ca_certificates, fixed_lookup, chosen_lookup, limits, streams };
+        let proxy = proxy.map(Arc::new);
+        let shared = Shared { allow, ca_certificates, fixed_lookup, chosen_lookup, limits, streams, proxy };
         let tls = shared.tls(None)?;
         let (fixed, chosen) = (shared.fixed(tls.clone())?, shared.chosen(&[], tls.clone())?);
         let (unmatched, shared) = (shared.unmatched(&[], tls), Arc::new(shared));

@@ -6,7 +6,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::task::{Context, Poll};
@@ -14,15 +14,14 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
-use http::{Extensions, HeaderMap, Request, Response, Uri};
+use http::{HeaderMap, Request, Response, Uri};
 use http_body_util::combinators::UnsyncBoxBody;
 use hyper::body::Incoming;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_rustls::builderstates::WantsProtocols1;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder, MaybeHttpsStream};
 use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::dns::Name;
-use hyper_util::client::legacy::connect::{Connected, Connection, HttpConnector, HttpInfo};
+use hyper_util::client::legacy::connect::{Connected, Connection};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -31,10 +30,12 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tower_service::Service;
 use url::Url;
 
+use super::dialer::TcpDialer;
 use super::error::{AddressRefusal, EgressError, classify_dial, classify_streaming};
 use super::guard::Guard;
 use super::message::BoxError;
-use super::resolver::{Lookup, checked};
+use super::resolver::Lookup;
+use super::tunnel::EgressProxy;
 
 /// The body of a streaming request.
 pub type StreamBody = UnsyncBoxBody<Bytes, BoxError>;
@@ -47,13 +48,13 @@ pub const MAX_SOCKETS: usize = 2_048;
 #[derive(Debug)]
 pub(super) struct StreamState {
     /// Addresses at which this server itself listens. A request to one of them would loop.
-    pub(super) own_listeners: OnceLock<Vec<SocketAddr>>,
+    pub(super) own_listeners: Arc<OnceLock<Vec<SocketAddr>>>,
     sockets: Arc<Semaphore>,
 }
 
 impl StreamState {
     fn new(sockets: usize) -> Self {
-        Self { own_listeners: OnceLock::new(), sockets: Arc::new(Semaphore::new(sockets)) }
+        Self { own_listeners: Arc::default(), sockets: Arc::new(Semaphore::new(sockets)) }
     }
 }
 
@@ -84,7 +85,7 @@ type PooledClient = Client<Dialer, StreamBody>;
 /// Pools of connections to the addresses that one guard admits.
 #[derive(Clone)]
 pub(super) struct StreamingClient {
-    tcp: HttpConnector<GuardedNames>,
+    tcp: TcpDialer,
     /// TLS without sessions of earlier connections.
     tls: Arc<ClientConfig>,
     /// Opens connections that speak HTTP/1.1 alone.
@@ -100,15 +101,13 @@ impl StreamingClient {
         mut tls: ClientConfig,
         connect: Duration,
         state: &Arc<StreamState>,
+        proxy: Option<&Arc<EgressProxy>>,
     ) -> Self {
-        let mut tcp = HttpConnector::new_with_resolver(GuardedNames { guard: Arc::clone(guard), lookup });
-        tcp.enforce_http(false);
-        tcp.set_nodelay(true);
+        tls.resumption = Resumption::disabled();
+        let tcp = TcpDialer::new(guard, lookup, proxy.cloned(), Arc::clone(&state.own_listeners));
+        let upgrades = Dialer::new(guard, tcp.clone(), tls.clone(), connect, state);
         // The connector sets the protocols itself.
         tls.alpn_protocols = Vec::new();
-        tls.resumption = Resumption::disabled();
-        let https = connector(tls.clone()).enable_http1().wrap_connector(tcp.clone());
-        let upgrades = Dialer { https, guard: Arc::clone(guard), connect, state: Arc::clone(state) };
         Self { tcp, tls: Arc::new(tls), upgrades, pools: Arc::default(), state: Arc::clone(state) }
     }
 
@@ -175,7 +174,7 @@ impl StreamingClient {
 }
 
 fn connector(tls: ClientConfig) -> HttpsConnectorBuilder<WantsProtocols1> {
-    HttpsConnector::<HttpConnector>::builder().with_tls_config(tls).https_or_http()
+    HttpsConnector::<TcpDialer>::builder().with_tls_config(tls).https_or_http()
 }
 
 /// Requires a response whose end is clear (RFC 9112 §6.3): hyper takes one with an unknown transfer
@@ -206,58 +205,35 @@ fn client_of(dialer: Dialer) -> PooledClient {
         .build(dialer)
 }
 
-/// Resolves names to addresses that the guard admits.
-#[derive(Clone)]
-struct GuardedNames {
-    guard: Arc<Guard>,
-    lookup: Lookup,
-}
-
-impl Service<Name> for GuardedNames {
-    type Response = std::vec::IntoIter<SocketAddr>;
-    type Error = BoxError;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, BoxError>> + Send>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, name: Name) -> Self::Future {
-        let (guard, lookup) = (Arc::clone(&self.guard), Arc::clone(&self.lookup));
-        Box::pin(async move { Ok(checked(&guard, &lookup, name.as_str()).await?.into_iter()) })
-    }
-}
-
-/// Opens connections within the guard's rules.
+/// Opens connections within the guard's rules, with TLS for `https`.
 #[derive(Clone)]
 struct Dialer {
-    https: HttpsConnector<HttpConnector<GuardedNames>>,
+    https: HttpsConnector<TcpDialer>,
     guard: Arc<Guard>,
     connect: Duration,
     state: Arc<StreamState>,
 }
 
 impl Dialer {
-    /// Opens a connection. Every connection for a streaming request or a tunnel is opened here.
+    /// Opens connections that speak HTTP/1.1 alone.
+    fn new(
+        guard: &Arc<Guard>,
+        tcp: TcpDialer,
+        mut tls: ClientConfig,
+        connect: Duration,
+        state: &Arc<StreamState>,
+    ) -> Self {
+        tls.alpn_protocols = Vec::new();
+        let https = connector(tls).enable_http1().wrap_connector(tcp);
+        Self { https, guard: Arc::clone(guard), connect, state: Arc::clone(state) }
+    }
+
+    /// Opens a connection. Every connection for a request or a tunnel is opened here.
     async fn open(&mut self, uri: Uri) -> Result<MaybeHttpsStream<TokioIo<TcpStream>>, BoxError> {
         // An address in the URL does not go through the resolver.
         let url = Url::parse(&uri.to_string()).map_err(|_| AddressRefusal::NoHost)?;
         self.guard.check(&url, &http::HeaderMap::new())?;
-        let stream = self.https.call(uri).await?;
-        self.check_peer(&stream)?;
-        Ok(stream)
-    }
-
-    /// Checks the address that was dialled, before anything is sent to it.
-    fn check_peer(&self, stream: &MaybeHttpsStream<TokioIo<TcpStream>>) -> Result<(), BoxError> {
-        let mut facts = Extensions::new();
-        stream.connected().get_extras(&mut facts);
-        let peer = facts.get::<HttpInfo>().map(HttpInfo::remote_addr).ok_or(AddressRefusal::NoHost)?;
-        self.guard.check_address(peer.ip())?;
-        if self.state.own_listeners.get().is_some_and(|own| own.iter().any(|own| is_at(*own, peer))) {
-            return Err(AddressRefusal::Loop.into());
-        }
-        Ok(())
+        self.https.call(uri).await
     }
 }
 
@@ -326,17 +302,6 @@ impl Write for CountedStream {
     }
 }
 
-/// Returns true if a connection to `peer` arrives at this listener.
-fn is_at(own: SocketAddr, peer: SocketAddr) -> bool {
-    let (ip, peer_ip) = (own.ip().to_canonical(), peer.ip().to_canonical());
-    own.port() == peer.port() && (ip == peer_ip || ip.is_unspecified() && is_of_this_machine(peer_ip))
-}
-
-/// Returns true if this machine has the address: only then a socket can be bound to it.
-fn is_of_this_machine(ip: IpAddr) -> bool {
-    ip.is_loopback() || std::net::UdpSocket::bind((ip, 0)).is_ok()
-}
-
 #[cfg(test)]
 mod tests {
     use http_body_util::{BodyExt as _, Empty};
@@ -363,7 +328,7 @@ mod tests {
         let guard = Arc::new(Guard::new(&["127.0.0.0/8".parse().unwrap()], AddressRefusal::Address));
         let (tls, wait) = (tls::client_config(tls::roots([]).unwrap()).unwrap(), Duration::from_secs(20));
         let state = Arc::new(StreamState::new(1));
-        let client = StreamingClient::new(&guard, resolver::system(), tls, wait, &state);
+        let client = StreamingClient::new(&guard, resolver::system(), tls, wait, &state, None);
         for pool in ["a", "a", "b", "a"] {
             let body = Empty::new().map_err(|never| match never {}).boxed_unsync();
             let mut request = Request::new(body);
@@ -371,13 +336,5 @@ mod tests {
             let response = client.send(request, pool).await.unwrap();
             response.into_body().collect().await.unwrap();
         }
-    }
-
-    #[test]
-    fn own_listeners_are_recognised() {
-        let at = |own: &str, peer: &str| is_at(own.parse().unwrap(), peer.parse().unwrap());
-        assert!(at("127.0.0.1:8080", "127.0.0.1:8080") && at("127.0.0.1:8080", "[::ffff:127.0.0.1]:8080"));
-        assert!(at("0.0.0.0:8080", "127.0.0.2:8080") && at("[::]:8080", "[::1]:8080"));
-        assert!(!at("127.0.0.1:8080", "127.0.0.1:8081") && !at("0.0.0.0:8080", "192.0.2.1:8080"));
     }
 }

@@ -117,7 +117,8 @@ impl Server {
         let config = Arc::new(config);
         let (limits, lookup) = setup.egress;
         let (allow, authorities) = (&config.egress.allow, &config.egress.ca_certificates);
-        let egress = Egress::assemble(allow, authorities, limits, lookup.unwrap_or_else(egress::system_resolver));
+        let (lookup, proxy) = (lookup.unwrap_or_else(egress::system_resolver), config.egress.proxy.clone());
+        let egress = Egress::assemble(allow, authorities, limits, lookup, proxy);
         let egress = egress.and_then(|egress| egress.with_providers(config.provider_egress()));
         let egress = egress.and_then(|egress| egress.with_unmatched(&config.proxy.allow_private)).expect("the way out");
         let patches = config.providers.iter().map(|(name, settings)| (name, &settings.entry));

@@ -50,7 +50,7 @@ impl McpEndpoint {
         let uri = format!("{base}/mcp").parse().map_err(not_valid)?;
         let allow = PRIVATE_NETWORKS.map(|network| network.parse().expect("a network"));
         let authorities: Vec<PathBuf> = ca.map(Path::to_owned).into_iter().collect();
-        let egress = Egress::new(&allow, &authorities, CONNECT_LIMIT);
+        let egress = Egress::new(&allow, &authorities, CONNECT_LIMIT, None);
         let egress = egress.map_err(|error| Failure::configuration(error.to_string()))?;
         Ok(Self { uri, transport: Transport::Tcp(Box::new(egress)), headers: HeaderMap::new() })
     }

@@ -52,7 +52,11 @@ pub(in crate::cli) enum ProviderCommand {
 
 impl ProviderCommand {
     pub(in crate::cli) fn run(self, context: &Context, out: &mut Output) -> Result<(), Failure> {
-        let installation = context.installation(ClientSecrets::Leave)?;
+        let installation = context.installation(match self {
+            // It sends requests, perhaps through a proxy with a password.
+            Self::Check { .. } => ClientSecrets::Try,
+            _ => ClientSecrets::Leave,
+        })?;
         match self {
             Self::List { words, json } => show::list(&installation, &words, json, out),
             Self::Show { name, json } => show::show(&installation, &name, json, out),

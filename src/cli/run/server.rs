@@ -74,7 +74,7 @@ impl Server {
     pub(super) fn new(base: Url, config: &Config, key: &Secret, user: Option<&UserId>) -> Result<Self, Failure> {
         // Plain HTTP is possible only to this machine.
         let anywhere = ["0.0.0.0/0", "::/0"].map(|network| network.parse().expect("a legal network"));
-        let egress = Egress::new(&anywhere, &config.egress.ca_certificates, CONNECT_TIMEOUT);
+        let egress = Egress::new(&anywhere, &config.egress.ca_certificates, CONNECT_TIMEOUT, None);
         let egress = egress.map_err(|error| Failure::configuration(error.to_string()))?;
         let value = |text: &str| {
             let value = HeaderValue::from_str(text).map(|mut value| {

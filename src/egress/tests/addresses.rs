@@ -20,7 +20,7 @@ const FORBIDDEN: &str = include_str!("../../../tests/support/forbidden_urls.txt"
 async fn forbidden_urls_are_rejected_in_every_notation() {
     let trap = Hostile::saying(response("200 OK", "text/plain", "caught")).await;
     let inside: IpAddr = "10.0.0.1".parse().unwrap();
-    let egress = Egress::assemble(&[], &[], LIMITS, resolving_to(&[inside])).unwrap();
+    let egress = Egress::assemble(&[], &[], LIMITS, resolving_to(&[inside]), None).unwrap();
     let forbidden: Vec<&str> = FORBIDDEN.lines().filter(|line| !line.starts_with("# ")).collect();
     for text in &forbidden {
         let text = text.replace("PORT", &trap.address().port().to_string());
@@ -40,7 +40,7 @@ async fn plain_http_is_for_allowed_loopback_only() {
     let at = |host: &str| Url::parse(&format!("http://{host}:{port}/")).unwrap();
     let allow: Vec<IpNet> = ["127.0.0.0/8", "10.0.0.0/8"].map(|net| net.parse().unwrap()).into();
     let inside: IpAddr = "127.0.0.1".parse().unwrap();
-    let egress = Egress::assemble(&allow, &[], LIMITS, resolving_to(&[inside])).unwrap();
+    let egress = Egress::assemble(&allow, &[], LIMITS, resolving_to(&[inside]), None).unwrap();
     for host in ["127.0.0.1", "2130706433", "localhost", "localhost.", "app.localhost", "[::ffff:127.0.0.1]"] {
         assert!(egress.send(get(at(host))).await.is_ok(), "{host}");
     }
@@ -71,7 +71,7 @@ async fn addresses_are_checked_for_every_connection() {
         Box::pin(async move { Ok(response) })
     });
     let allow = ["127.0.0.2/32".parse().unwrap()];
-    let egress = Egress::assemble(&allow, &[authority.file()], LIMITS, rebinding).unwrap();
+    let egress = Egress::assemble(&allow, &[authority.file()], LIMITS, rebinding, None).unwrap();
     let url = || https("provider.example", port);
     assert!(egress.send(get(url())).await.is_ok());
     assert!(egress.send(get(url())).await.is_ok(), "one allowed address of several");
@@ -85,7 +85,7 @@ async fn addresses_are_checked_for_every_connection() {
 async fn chosen_hosts_are_covered_by_allow_private_alone() {
     let server = Hostile::saying(response("200 OK", "text/plain", "")).await;
     let loopback: [IpNet; 1] = ["127.0.0.0/8".parse().unwrap()];
-    let egress = Egress::assemble(&loopback, &[], LIMITS, resolver::system()).unwrap();
+    let egress = Egress::assemble(&loopback, &[], LIMITS, resolver::system(), None).unwrap();
     let egress = egress.with_providers([ProviderEgress { name: "mcp", allow_private: &loopback, ca: None }]).unwrap();
     let sent = async |egress: Egress, chosen| {
         let request = EgressRequest { chosen, ..get(server.url("/")) };

@@ -103,7 +103,7 @@ pub(crate) fn hasty() -> Egress {
 
 pub(super) fn limited(limits: EgressLimits) -> Egress {
     let allow = ["127.0.0.0/8".parse().expect("a network")];
-    Egress::assemble(&allow, &[], limits, resolver::system()).expect("a client")
+    Egress::assemble(&allow, &[], limits, resolver::system(), None).expect("a client")
 }
 
 /// Returns a resolver with the same addresses for every name.

@@ -3,6 +3,7 @@
 mod addresses;
 pub(crate) mod hostile;
 mod tls;
+mod tunnel;
 
 use std::time::{Duration, Instant};
 

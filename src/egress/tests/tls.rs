@@ -63,12 +63,12 @@ async fn certificates_are_verified() {
     let port = server.address().port();
     let allow = ["127.0.0.0/8".parse().unwrap()];
     let lookup = resolving_to(&[Ipv4Addr::LOCALHOST.into()]);
-    let trusting = Egress::assemble(&allow, &[authority.file()], LIMITS, lookup.clone()).unwrap();
+    let trusting = Egress::assemble(&allow, &[authority.file()], LIMITS, lookup.clone(), None).unwrap();
     assert_eq!(trusting.send(get(https("provider.example", port))).await.unwrap().body, "hello");
     let untrusted = EgressError::NotSent(NotSent::Certificate);
     assert_eq!(failure(&trusting, https("other.example", port)).await, untrusted, "another name");
     assert_eq!(failure(&trusting, https("127.0.0.1", port)).await, untrusted, "an address");
-    let strict = Egress::assemble(&allow, &[], LIMITS, lookup).unwrap();
+    let strict = Egress::assemble(&allow, &[], LIMITS, lookup, None).unwrap();
     assert_eq!(failure(&strict, https("provider.example", port)).await, untrusted, "an unknown authority");
 }
 
@@ -80,7 +80,7 @@ async fn authorities_of_a_provider_are_trusted_for_it_alone() {
     let lookup = resolving_to(&[Ipv4Addr::LOCALHOST.into()]);
     let file = authority.file();
     let private = ["127.0.0.0/8".parse().unwrap()];
-    let egress = Egress::assemble(&private, &[], LIMITS, lookup).unwrap();
+    let egress = Egress::assemble(&private, &[], LIMITS, lookup, None).unwrap();
     let egress = egress
         .with_providers([
             ProviderEgress { name: "own", allow_private: &private, ca: Some(&file) },
@@ -116,12 +116,12 @@ fn a_ca_file_without_certificates_is_an_error() {
     let directory = tempfile::tempdir().unwrap();
     let empty = directory.path().join("empty.pem");
     std::fs::write(&empty, "nothing\n").unwrap();
-    let error = Egress::new(&[], std::slice::from_ref(&empty), std::time::Duration::ZERO).err().unwrap();
+    let error = Egress::new(&[], std::slice::from_ref(&empty), std::time::Duration::ZERO, None).err().unwrap();
     assert!(
         error.to_string().starts_with("egress.ca_certificates: ") && error.to_string().contains("empty.pem"),
         "{error}"
     );
     let absent = directory.path().join("absent.pem");
-    let error = Egress::new(&[], std::slice::from_ref(&absent), std::time::Duration::ZERO).err().unwrap();
+    let error = Egress::new(&[], std::slice::from_ref(&absent), std::time::Duration::ZERO, None).err().unwrap();
     assert!(error.to_string().contains("absent.pem"), "{error}");
 }

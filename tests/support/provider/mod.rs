@@ -2,6 +2,7 @@
 
 pub mod acme;
 pub mod authority;
+pub mod connect_proxy;
 pub mod hostile;
 pub mod misbehaviours;
 pub mod names;
