@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::command::Desk;
 use crate::support::http::Ask;
-use crate::support::process::{Installation, Process};
+use crate::support::process::{Installation, Process, Running};
 use crate::support::provider::peers;
 
 const SECRET: &str = "sk-live-0123456789abcdef";
@@ -304,22 +304,32 @@ async fn check_shows_what_goes_through_the_relay() {
 async fn run_works_beside_dev() {
     use std::io::BufRead as _;
     let desk = Desk::new();
-    let mut dev = desk.command(&["dev", "--print", "json", "--listen", "127.0.0.1:0"]).spawn().unwrap();
-    let mut line = String::new();
-    std::io::BufReader::new(dev.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    let ready: Value = serde_json::from_str(&line).unwrap();
+    let start = || {
+        let mut dev = desk.command(&["dev", "--print", "json", "--listen", "127.0.0.1:0"]).spawn().unwrap();
+        let mut line = String::new();
+        std::io::BufReader::new(dev.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (dev, serde_json::from_str::<Value>(&line).unwrap())
+    };
+    let (mut dev, ready) = start();
     let [url, key, proxy] = ["url", "api_key", "proxy_url"].map(|name| ready[name].as_str().unwrap().to_owned());
     let body = json!({"type": "api_key", "api_key": "s", "title": "t"});
     let create = Ask::new(Method::POST, format!("{url}/v1/integrations/sandbox/credentials")).key(&key).json(&body);
     create.send().await.is(201);
-    let script = "echo \"$SANDBOX_TOKEN $SANDBOX_API_URL\"; exit 3";
-    let said = desk.run(&["--dev", "run", "--", "sh", "-c", script]);
+    let script = "echo \"$SANDBOX_TOKEN $SANDBOX_API_URL\"; echo begun >&2; read end; exit 3";
     let shown = desk.run(&["--dev", "config", "show"]);
-    dev.kill().unwrap();
-    dev.wait().unwrap();
-    let said = said.ended_with(3);
-    assert!(said.stdout.starts_with("strongroom_") && said.stdout.contains(" http://127.0.0.1:"), "{}", said.stdout);
-    assert!(!said.stderr.contains("Without a forward proxy"), "{}", said.stderr);
+    let mut run = Running::start(desk.command(&["--dev", "run", "--", "sh", "-c", script]));
+    run.says("begun");
+    // Its key is revoked in its own vault, although another server has come.
+    let (mut other, _) = start();
+    run.types("end");
+    let (code, stdout, stderr) = run.end();
+    for dev in [&mut dev, &mut other] {
+        dev.kill().unwrap();
+        dev.wait().unwrap();
+    }
+    assert_eq!(code, 3, "{stderr}");
+    assert!(stdout.starts_with("strongroom_") && stdout.contains(" http://127.0.0.1:"), "{stdout}");
+    assert!(!stderr.contains("Without a forward proxy") && !stderr.contains("not revoked"), "{stderr}");
     let listen = format!("listen = \"{}\"", proxy.strip_prefix("http://").unwrap());
     assert!(shown.stdout.contains(&listen), "{}", shown.stdout);
 }

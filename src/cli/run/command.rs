@@ -105,7 +105,7 @@ impl Run {
         });
         runtime.shutdown_background();
         if let Some(made) = made {
-            made.revoke(context);
+            made.revoke(&installation);
         }
         ended.map(ExitCode::from)
     }

@@ -3,8 +3,8 @@
 
 use std::path::Path;
 
-use crate::broker::{Installation, KeyHolder, KeyLimits, NewApiKey, Unmatched, VaultAdmin};
-use crate::cli::context::Context;
+use crate::broker::{Installation, KeyHolder, KeyLimits, NewApiKey, OpenMode, Unmatched, VaultAdmin};
+use crate::cli::context::open;
 use crate::cli::failure::Failure;
 use crate::cli::names::check_user;
 use crate::cli::output::note;
@@ -76,10 +76,10 @@ pub(super) fn make(
 
 impl MadeKey {
     /// Revokes the key. A failure is only reported, because the command has ended and the key expires.
-    pub(super) fn revoke(&self, context: &Context) {
+    pub(super) fn revoke(&self, installation: &Installation) {
         let id = self.id;
         let revoked = if self.is_revocable {
-            context.admin().and_then(|admin| Ok(block_on(admin.revoke_api_key(id))??))
+            open(installation, OpenMode::Command).and_then(|(admin, _)| Ok(block_on(admin.revoke_api_key(id))??))
         } else {
             Err(Failure::new("the passphrase of the vault is not kept"))
         };
