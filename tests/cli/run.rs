@@ -452,6 +452,20 @@ async fn signals_end_the_setup() {
     assert_eq!(scene.made_keys(), ["revoked"; 4]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn old_node_is_warned_of() {
+    let scene = Scene::new().await;
+    let node = scene.installation.path("node");
+    std::fs::write(&node, "#!/bin/sh\necho v20.1.2\n").unwrap();
+    std::fs::set_permissions(&node, std::fs::Permissions::from_mode(0o700)).unwrap();
+    let path = format!("{}:{}", scene.installation.folder.path().display(), PATH.1);
+    let mut running = scene.installation.start(&["run", "--", "sh", "-c", "read end; exit 7"], &[("PATH", &path)]);
+    let warning = running.says("go past the relay");
+    assert!(warning.starts_with("warning: requests of Node.js v20.1.2"), "{warning}");
+    running.types("end");
+    assert_eq!(running.end().0, 7);
+}
+
 #[test]
 fn forward_proxy_is_a_loopback_address() {
     let desk = Desk::new();

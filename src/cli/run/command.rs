@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,7 +15,7 @@ use super::key::{self, MadeKey};
 use super::relay::{Relay, RelayState};
 use super::server::{Destinations, Server, UsableCredential, reachable, url_of};
 use super::tunnel::{ForwardProxy, Tunnels, forward_proxy};
-use super::{check, child};
+use super::{check, child, node};
 use crate::broker::Installation;
 use crate::cli::arguments;
 use crate::cli::context::Context;
@@ -184,7 +185,13 @@ impl Run {
             };
         }
         note("This is not a sandbox: the command runs as your user, and can read all that your user can read.");
-        match child::run(child::command(&self.command, environment), signals).await {
+        let mut running = pin!(child::run(child::command(&self.command, environment), signals));
+        let ended = tokio::select! {
+            biased;
+            ended = running.as_mut() => ended,
+            () = node::warn(environment) => running.await,
+        };
+        match ended {
             Ok(code) => Ok(code),
             Err((code, error)) => {
                 note(format!("error: cannot run {}: {error}", self.command[0].to_string_lossy()));

@@ -10,6 +10,7 @@ mod command;
 mod environment;
 mod key;
 mod message;
+mod node;
 mod peer;
 mod relay;
 mod server;
