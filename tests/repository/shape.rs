@@ -13,7 +13,7 @@ use crate::source::{files, is_test_only, program, repeated, root};
 const MAX_FILES_IN_FOLDER: usize = 18;
 const MAX_FUNCTION_LINES: usize = 75;
 /// Lines of `src/` that are neither blank nor comments nor tests. The goal is 31,500.
-const MAX_CODE_LINES: usize = 49_700;
+const MAX_CODE_LINES: usize = 49_800;
 
 /// Names that several modules define on purpose, with the reason.
 const ALLOWED_TYPES: &[(&str, &str)] = &[];
