@@ -49,7 +49,7 @@ use server::serve;
 
 /// Stores your users' OAuth tokens, API keys and passwords, encrypted in one file
 #[derive(Debug, Parser)]
-#[command(name = "strongroom", version, max_term_width = 110, after_help = AFTER_HELP)]
+#[command(name = "strongroom", bin_name = "strongroom", version, max_term_width = 110, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(flatten)]
     context: Context,

@@ -38,6 +38,7 @@ use crate::secret::Secret;
 /// This is not a sandbox: the command runs as your user. If your user can open the vault, so can the
 /// command. The exit code is that of the command; 128 and the number of the signal that ended it.
 #[derive(Debug, Args)]
+#[command(override_usage = "strongroom run [OPTIONS] -- <CMD>...\n       strongroom run [OPTIONS] --check")]
 pub(in crate::cli) struct Run {
     /// User whose credentials are used [default: the user of the key; without a key, the only user]
     #[arg(long, allow_hyphen_values = true)]
